@@ -1,0 +1,321 @@
+"""params.yaml: every number that can change a result, checked before anything runs.
+
+Machine facts (device, number of workers, batch size of an evaluation) change no result and are not
+here; see `assets.machine`. No parameter is called `size` or `nfiles`: DVC leaves those two names out of
+its run-cache key and would restore the wrong output (treeverse/dvc#10296).
+"""
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from assets.errors import AssayError, did_you_mean
+
+PARAMS = Path("params.yaml")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+"""Names become stage names, folders and table rows: lower case, digits, underscores."""
+
+FAMILIES = (
+    "gan",
+    "pixel-diffusion",
+    "latent-diffusion",
+    "vq-diffusion",
+    "autoregressive",
+    "proprietary",
+)
+CONTENTS = ("photo", "painting", "face", "other")
+CLEAN = "clean"
+REAL = "real"
+
+
+class ParamsError(AssayError):
+    """A parameter that is missing, misspelt or out of range."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Real(_Section):
+    """One source of real images: which to take from an image set in data/, and how to crop them."""
+
+    from_: str = Field(alias="from", pattern=r"^data/[a-z][a-z0-9_]*$")
+    """The image set, `data/NAME`."""
+    count: int | None = Field(None, ge=1)
+    """Images to make: crops, or (crop: null) pictures. null takes every picture once."""
+    crop: int | None = Field(None, ge=16)
+    """Side of the square crops in pixels; null passes the original bytes on."""
+    scales: tuple[float, ...] = (1.0,)
+    """Down-scalings drawn from before cropping, in (0, 1]; a picture too small for one is not scaled."""
+
+    @field_validator("scales")
+    @classmethod
+    def _in_range(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or any(not 0 < scale <= 1 for scale in value):
+            raise ValueError("every scale must lie in (0, 1]")
+        return value
+
+
+class Fit(_Section):
+    """How a model that draws images comes to be: trained here, or taken from pretrained weights."""
+
+    kind: str
+    """`dcgan`, `ddpm`, `ldm`, `vqdm` (trained here) or `pretrained` (a diffusers pipeline)."""
+    options: dict[str, Any] = {}
+    """What this kind takes: see models/generators/options.py."""
+
+
+class Sampler(_Section):
+    """How a pipeline is asked to draw. null keeps what the pipeline's own default is."""
+
+    scheduler: str | None = None
+    """A diffusers scheduler class, e.g. `DDIMScheduler`; null keeps the pipeline's own."""
+    steps: int | None = Field(None, ge=1)
+    """Denoising steps."""
+    guidance: float | None = None
+    """Classifier-free guidance scale."""
+    height: int | None = Field(None, ge=8)
+    width: int | None = Field(None, ge=8)
+    negative_prompt: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    batch: int = Field(32, ge=1)
+    """Images drawn at a time."""
+
+
+class Generator(_Section):
+    """One generator of the benchmark: where its images come from and what it is."""
+
+    from_: str = Field(alias="from", pattern=r"^(artifacts/fit/[a-z][a-z0-9_]*|data/[a-z][a-z0-9_]*)$")
+    """`artifacts/fit/NAME`: drawn by that model; `data/NAME`: an imported image set."""
+    family: Literal[FAMILIES]  # type: ignore[valid-type]
+    released: str = Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")
+    """When the generator was published: YYYY-MM, or 'YYYY-MM-DD' in quotes."""
+    content: Literal[CONTENTS] | None = None  # type: ignore[valid-type]
+    """What its images show; null for an imported set keeps what the set says."""
+    count: int | None = Field(None, ge=1)
+    """Images to draw, or to take (evenly over classes) from an imported set; null takes all."""
+    sampler: Sampler = Sampler()
+    """Only for a generator that is drawn here."""
+
+    @field_validator("released", mode="before")
+    @classmethod
+    def _quoted(cls, value: Any) -> Any:
+        if isinstance(value, datetime.date):  # YAML reads 2022-08-22 as a date, DVC cannot track one
+            raise ValueError(f"write it in quotes: '{value}'")
+        return value
+
+    @model_validator(mode="after")
+    def _drawn_needs_count(self) -> "Generator":
+        if self.drawn and self.count is None:
+            raise ValueError("a generator that is drawn here needs a count")
+        return self
+
+    @property
+    def drawn(self) -> bool:
+        """Whether its images are drawn here (else they are imported)."""
+        return self.from_.startswith("artifacts/")
+
+
+class Dedupe(_Section):
+    """When two images are one."""
+
+    radius: int = Field(4, ge=0, le=32)
+    """Differing bits, out of 64, up to which two perceptual hashes are near-duplicates; 0: equal."""
+
+
+class Split(_Section):
+    """Shares of each stratum; a group is never on two sides."""
+
+    train: float = Field(0.6, ge=0, le=1)
+    val: float = Field(0.2, ge=0, le=1)
+    test: float = Field(0.2, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> "Split":
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            total = self.train + self.val + self.test
+            raise ValueError(f"train + val + test must be 1, not {total:g}")
+        return self
+
+
+class Audit(_Section):
+    """The shortcut audit: metadata alone against the label."""
+
+    folds: int = Field(5, ge=2)
+    """Cross-validation folds (over groups)."""
+    alarm: float = Field(0.6, gt=0.5, lt=1)
+    """A feature set whose AUROC interval lies wholly above this gives the class away."""
+
+
+class Detector(_Section):
+    """A detector and its training recipe."""
+
+    kind: str = "timm"
+    """`timm`: a timm classifier on normalised pixels; `npr`: the same on neighbouring-pixel residuals."""
+    model: str
+    """timm model id, e.g. `resnet18`."""
+    weights: str = "none"
+    """`none`: random start; `timm`: the model id's pretrained weights; or a .safetensors file."""
+    crop: int = Field(224, ge=16)
+    """Side in pixels of what the network sees: a random crop in training, the centre in evaluation."""
+    augment: str = ""
+    """Recipe applied to training pictures, e.g. `blur(0,3)@0.5|jpeg(30,100)@0.5`; flips are always on."""
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(32, ge=2)
+    """Training batch; it changes the result, unlike the batch of an evaluation."""
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+
+
+class Train(_Section):
+    """Which generators detectors are trained on, and with which seeds."""
+
+    generators: tuple[Name, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @field_validator("generators", "seeds")
+    @classmethod
+    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("must not name anything twice")
+        return value
+
+
+class Report(_Section):
+    """How the tables are made from predictions."""
+
+    resamples: int = Field(1000, ge=100)
+    """Bootstrap resamples of groups behind every interval."""
+    level: float = Field(0.95, gt=0.5, lt=1)
+    """Confidence level of the intervals."""
+
+
+class Params(_Section):
+    """Everything in params.yaml."""
+
+    seed: int = 0
+    """Benchmark seed: every random choice derives from it."""
+    real: dict[Name, Real] = Field(min_length=1)
+    fit: dict[Name, Fit] = {}
+    generators: dict[Name, Generator] = Field(min_length=1)
+    dedupe: Dedupe = Dedupe()
+    split: Split = Split()
+    audit: Audit = Audit()
+    degrade: dict[Name, str] = {}
+    """Conditions: name -> recipe (assets/degradations.py)."""
+    detectors: dict[Name, Detector] = Field(min_length=1)
+    train: Train
+    report: Report = Report()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "Params":
+        for name in self.train.generators:
+            if name not in self.generators:
+                raise ValueError(
+                    f"train.generators names '{name}', which is not in generators; "
+                    + did_you_mean(name, self.generators)
+                )
+        for name, spec in self.generators.items():
+            model = spec.from_.removeprefix("artifacts/fit/")
+            if spec.drawn and model not in self.fit:
+                raise ValueError(
+                    f"generators.{name}.from names the model '{model}', which is not in fit; "
+                    + did_you_mean(model, self.fit)
+                )
+        for reserved in (REAL, CLEAN):
+            if reserved in {*self.generators, *self.degrade}:
+                raise ValueError(f"'{reserved}' cannot name a generator or a condition")
+        return self
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Every condition that is evaluated, the clean one first: name -> recipe ('' for clean)."""
+        return {CLEAN: "", **self.degrade}
+
+
+def load_params(path: Path = PARAMS) -> Params:
+    """Read and check a parameter file.
+
+    Raises:
+        ParamsError: not there, not YAML, an unknown key (the nearest known one is named), a value
+            out of range, a name that nothing defines.
+    """
+    return parse_params(_read_yaml(path), str(path))
+
+
+def parse_params(document: Any, where: str) -> Params:
+    """Check a parameter document that is already in memory; `where` begins the error messages."""
+    if not isinstance(document, dict):
+        raise ParamsError(f"{where}: expected sections such as 'generators:', found {document!r}")
+    try:
+        return Params.model_validate(document)
+    except ValidationError as error:
+        raise ParamsError("\n".join(_explain(item, where) for item in error.errors())) from None
+
+
+def checked_options(model: type[BaseModel], options: dict[str, Any], where: str) -> Any:
+    """Validate free-form `options` against the model of their kind, with the same messages."""
+    try:
+        return model.model_validate(options)
+    except ValidationError as error:
+        lines = [_explain(item, where, model) for item in error.errors()]
+        raise ParamsError("\n".join(lines)) from None
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is not there: `assay use mini` writes one") from None
+    except UnicodeDecodeError:
+        raise ParamsError(f"{path} is not YAML: it is not UTF-8 text") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "unreadable"
+        raise ParamsError(f"{path} is not YAML{place}: {problem}") from None
+
+
+def _explain(item: Any, where: str, root: type[BaseModel] = Params) -> str:
+    location = [str(part) for part in item["loc"] if part != "[key]"]
+    key = ".".join(location)
+    if item["type"] == "extra_forbidden":
+        allowed = _fields_at(root, location[:-1])
+        return f"{where}: {key} is not a parameter; {did_you_mean(location[-1], allowed)}"
+    if item["type"] == "missing":
+        return f"{where}: {key} is missing"
+    message = item["msg"].removeprefix("Value error, ")
+    if not key:
+        return f"{where}: {message}"
+    if item["type"] == "value_error":
+        return f"{where}: {key}: {message}"
+    return f"{where}: {key} is {item['input']!r}: {message}"
+
+
+def _fields_at(root: type[BaseModel], location: list[str]) -> list[str]:
+    """Names that may stand below `location` in the parameter tree."""
+    annotation: Any = root
+    for part in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = annotation.model_fields.items()
+            annotation = next(f.annotation for name, f in fields if part in (name, f.alias))
+            arguments = getattr(annotation, "__args__", ())
+            if getattr(annotation, "__origin__", None) is dict:
+                annotation = {"value": arguments[1]}
+        elif isinstance(annotation, dict):
+            annotation = annotation["value"]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [field.alias or name for name, field in annotation.model_fields.items()]
+    return []
