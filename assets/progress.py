@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -15,6 +15,6 @@ def progress(items: Iterable[T], what: str, total: int | None = None, unit: str 
     yield from bar
 
 
-def counter(what: str, total: int, unit: str = "images") -> "tqdm[int]":
+def counter(what: str, total: int, unit: str = "images") -> "tqdm[Any]":
     """A bar that the caller advances itself with `.update(n)`; use it as a context manager."""
     return tqdm(desc=what, total=total, unit=unit, disable=not sys.stderr.isatty())

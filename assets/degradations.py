@@ -1,0 +1,290 @@
+"""Degradations of pictures, written as recipes: `blur(0,3)@0.5|jpeg(30,100)@0.5`.
+
+A recipe is a chain of operations, `name(value)` or `name(lowest,highest)`, each with an optional
+`@probability`. A range is drawn from uniformly, for each picture anew. What a recipe does to a picture
+depends on the recipe, the pixels and the random generator alone: real and generated pictures are treated
+alike.
+
+resize(0.5)   both sides times a factor (a number with a decimal point; above 1.0 it enlarges)
+resize(112)   the shorter side brought to so many pixels, aspect kept; a smaller picture stays as it is
+jpeg(65)      baseline JPEG, chroma 4:2:0, IJG quality
+webp(75)      lossy WebP quality
+blur(3)       Gaussian, sigma in pixels
+noise(0.02)   Gaussian, standard deviation as a share of the range from black to white
+crop(0.5)     a window of that share of both sides, at a random place
+crop(128)     a square window of that side in pixels; on a side where the picture is smaller it stays whole
+flip          mirrored left to right
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from assets.errors import AssayError, did_you_mean
+from assets.picture import MAX_PIXELS, PictureError, decode, encode
+
+Number = int | float
+Operation = Callable[[np.ndarray, Number, np.random.Generator], np.ndarray]
+
+
+class DegradationError(AssayError):
+    """A recipe that cannot be read, or asks for what its operation cannot do."""
+
+
+class Step(NamedTuple):
+    """One operation of a recipe."""
+
+    name: str
+    low: Number
+    """Of the argument; 0 for an operation without one."""
+    high: Number
+    """Equal to `low` where the argument is no range."""
+    probability: float
+
+    def __str__(self) -> str:
+        chance = "" if self.probability == 1 else f"@{self.probability}"
+        rule = _RULES[self.name]
+        if rule is None:
+            return f"{self.name}{chance}"
+        ends = [self.low] if self.low == self.high else [self.low, self.high]
+        texts = [str(end) if rule.whole else str(end).removesuffix(".0") for end in ends]
+        return f"{self.name}({','.join(texts)}){chance}"
+
+    def drawn(self, random: np.random.Generator) -> Number | None:
+        """This picture's argument, or None if the operation is left out for it."""
+        if self.probability < 1 and random.random() >= self.probability:
+            return None
+        if self.low == self.high:
+            return self.low
+        if isinstance(self.low, int):
+            return int(random.integers(self.low, int(self.high), endpoint=True))
+        return float(random.uniform(self.low, self.high))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A chain of operations; `str` gives its canonical text, which `parse` reads back to an equal recipe."""
+
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        return "|".join(map(str, self.steps))
+
+    def apply(self, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Degrade (H, W, 3) uint8 pixels; the result is (H', W', 3) uint8, at least 1 x 1.
+
+        Raises:
+            PictureError: the picture has a longer side than a codec of the recipe can hold, or is
+                enlarged to more than `MAX_PIXELS`.
+        """
+        pixels, codec = self._up_to_last_codec(pixels, random)
+        return pixels if codec is None else decode(codec)
+
+    def encode(self, pixels: np.ndarray, random: np.random.Generator) -> bytes:
+        """Degrade pixels and give the result as a file, whose pixels are exactly those of `apply`.
+
+        When the last operation that was done is a codec, the file is what that codec wrote: nothing is
+        lost twice. Otherwise it is a PNG.
+
+        Raises:
+            PictureError: as `apply`.
+        """
+        pixels, codec = self._up_to_last_codec(pixels, random)
+        return encode(pixels) if codec is None else codec
+
+    def _up_to_last_codec(
+        self, pixels: np.ndarray, random: np.random.Generator
+    ) -> tuple[np.ndarray, bytes | None]:
+        """The degraded pixels, or the bytes whose pixels are what comes out."""
+        data: bytes | None = None
+        for step in self.steps:
+            value = step.drawn(random)
+            if value is None:
+                continue
+            if data is not None:
+                pixels, data = decode(data), None
+            if step.name in _CODECS:
+                data = _compressed(pixels, step.name, int(value))
+            else:
+                pixels = _OPERATIONS[step.name](pixels, value, random)
+        return pixels, data
+
+
+def parse(recipe: str, where: str = "") -> Recipe:
+    """Read a recipe; an empty one leaves pictures as they are.
+
+    Args: where: what begins an error message, e.g. `degrade.jpeg65`.
+    Raises:
+        DegradationError: not of the form above, an unknown operation (the nearest is named), an argument
+            missing, too many, or out of range.
+    """
+    start = f"{where}: " if where else ""
+    if not recipe.strip():
+        return Recipe(())
+    try:
+        return Recipe(tuple(_parse_step(text.strip()) for text in recipe.split("|")))
+    except _Refused as refused:
+        raise DegradationError(f"{start}recipe '{recipe}': {refused}") from None
+
+
+class _Refused(Exception):
+    """What is wrong with one step."""
+
+
+class _Rule(NamedTuple):
+    """What an operation takes, for whole numbers and for numbers with a decimal point."""
+
+    what: str
+    """For messages."""
+    whole: tuple[int, int] | None
+    """Lowest and highest whole number; None: a whole number is read as one with a decimal point."""
+    decimal: tuple[float, float] | None
+    """Lowest and highest other number; None: only whole numbers are taken."""
+    above: bool = False
+    """Whether the lowest `decimal` itself is too low."""
+
+
+_RULES: dict[str, _Rule | None] = {
+    "resize": _Rule(
+        "pixels (whole, 8 to 16383) or a factor (with a decimal point, above 0.0, at most 8.0)",
+        (8, 16383),
+        (0, 8),
+        above=True,
+    ),
+    "jpeg": _Rule("a quality (whole, 1 to 100)", (1, 100), None),
+    "webp": _Rule("a quality (whole, 1 to 100)", (1, 100), None),
+    "blur": _Rule("sigma in pixels (0 to 50)", None, (0, 50)),
+    "noise": _Rule("a standard deviation as a share of black to white (0 to 1)", None, (0, 1)),
+    "crop": _Rule(
+        "pixels (whole, 8 to 16383) or a share (with a decimal point, above 0.0, at most 1.0)",
+        (8, 16383),
+        (0, 1),
+        above=True,
+    ),
+    "flip": None,
+}
+_STEP = re.compile(r"([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?\s*(?:@\s*(\S+))?")
+_WHOLE = re.compile(r"-?\d+")
+_DECIMAL = re.compile(r"-?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
+
+
+def _parse_step(text: str) -> Step:
+    match = _STEP.fullmatch(text)
+    if not match:
+        raise _Refused(f"'{text}' is not name(value) or name(lowest,highest), with or without @probability")
+    name, arguments, chance = match.groups()
+    if name not in _RULES:
+        raise _Refused(f"unknown operation '{name}'; {did_you_mean(name, _RULES)}")
+    low, high = _parse_range(name, text, [part.strip() for part in (arguments or "").split(",")])
+    return Step(name, low, high, _parse_probability(text, chance))
+
+
+def _parse_range(name: str, text: str, parts: list[str]) -> tuple[Number, Number]:
+    rule = _RULES[name]
+    if rule is None:
+        if parts != [""]:
+            raise _Refused(f"'{text}': {name} takes no argument")
+        return 0, 0
+    if not 1 <= len(parts) <= 2 or "" in parts:
+        raise _Refused(f"'{text}': {name} takes one value or lowest,highest: {rule.what}")
+    values = [_parse_number(part, rule, name, text) for part in parts]
+    low, high = values[0], values[-1]
+    if type(low) is not type(high):
+        raise _Refused(f"'{text}': {parts[0]} is not of the same kind as {parts[1]}: {rule.what}")
+    if low > high:
+        raise _Refused(f"'{text}': the lowest value comes first: {name}({parts[1]},{parts[0]})")
+    return low, high
+
+
+def _parse_number(part: str, rule: _Rule, name: str, text: str) -> Number:
+    if _WHOLE.fullmatch(part) and rule.whole:
+        if rule.whole[0] <= int(part) <= rule.whole[1]:
+            return int(part)
+    elif _DECIMAL.fullmatch(part) and rule.decimal:
+        value = float(part)
+        low, high = rule.decimal
+        if low <= value <= high and not (rule.above and value == low):
+            return value
+    raise _Refused(f"'{text}': {part} will not do, {name} takes {rule.what}")
+
+
+def _parse_probability(text: str, chance: str | None) -> float:
+    if chance is None:
+        return 1.0
+    if not _DECIMAL.fullmatch(chance) or not 0 < float(chance) <= 1:
+        raise _Refused(f"'{text}': the probability after @ must be above 0 and at most 1")
+    return float(chance)
+
+
+def _resize(pixels: np.ndarray, value: Number, _: np.random.Generator) -> np.ndarray:
+    """Bicubic, antialiased when it makes smaller (Pillow widens the kernel by the factor)."""
+    height, width = pixels.shape[:2]
+    factor = value if isinstance(value, float) else value / min(height, width)
+    if isinstance(value, int) and factor >= 1:
+        return pixels
+    target = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if target[0] * target[1] > MAX_PIXELS:
+        raise PictureError(f"{width} x {height} enlarged {factor:g} times has more than {MAX_PIXELS} pixels")
+    return np.asarray(Image.fromarray(pixels).resize(target, Image.Resampling.BICUBIC))
+
+
+def _blur(pixels: np.ndarray, sigma: Number, _: np.random.Generator) -> np.ndarray:
+    """Each channel by itself; the kernel ends at 4 sigma, the border is mirrored (edge pixel repeated).
+
+    Both are what CNNDetection (Wang et al. 2020, arXiv 1912.11035) takes from scipy's defaults; here values
+    are rounded, not cut off.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    if sigma == 0:
+        return pixels
+    smooth = gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0), mode="reflect", truncate=4.0)
+    return _to_uint8(smooth)
+
+
+def _noise(pixels: np.ndarray, share: Number, random: np.random.Generator) -> np.ndarray:
+    grain = random.standard_normal(pixels.shape, dtype=np.float32)
+    return _to_uint8(pixels + np.float32(255 * share) * grain)
+
+
+def _crop(pixels: np.ndarray, value: Number, random: np.random.Generator) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    sides = [value if isinstance(value, int) else max(1, round(side * value)) for side in (height, width)]
+    tall, wide = min(height, sides[0]), min(width, sides[1])
+    top = random.integers(height - tall, endpoint=True)
+    left = random.integers(width - wide, endpoint=True)
+    return pixels[top : top + tall, left : left + wide]
+
+
+def _flip(pixels: np.ndarray, _: Number, __: np.random.Generator) -> np.ndarray:
+    return pixels[:, ::-1]
+
+
+_OPERATIONS: dict[str, Operation] = {
+    "resize": _resize,
+    "blur": _blur,
+    "noise": _noise,
+    "crop": _crop,
+    "flip": _flip,
+}
+_CODECS = {"jpeg": 65500, "webp": 16383}
+"""Codec -> the longest side in pixels that it can hold."""
+
+
+def _compressed(pixels: np.ndarray, codec: str, quality: int) -> bytes:
+    height, width = pixels.shape[:2]
+    if max(height, width) > _CODECS[codec]:
+        raise PictureError(f"{width} x {height} is too large for {codec}: at most {_CODECS[codec]} px a side")
+    pixels = np.ascontiguousarray(pixels)
+    if codec == "jpeg":
+        return encode(pixels, "JPEG", quality=quality, subsampling="4:2:0")
+    return encode(pixels, "WEBP", quality=quality, method=4)
+
+
+def _to_uint8(values: np.ndarray) -> np.ndarray:
+    rounded: np.ndarray = np.rint(values).clip(0, 255).astype(np.uint8)
+    return rounded

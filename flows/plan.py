@@ -1,0 +1,210 @@
+"""What would run, why, and how much: worked out from `dvc status` and the DAG, executing nothing."""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from assets.dag import PARAMS_YAML, REPORT, Dag, Stage, load_dag, look_up, read_yaml
+from assets.errors import AssayError
+from assets.lineage import is_current, read_lock
+from assets.params import load_params
+from flows import dvc
+from flows.counts import Counts
+
+_SECONDS = dvc.WORKSPACE / "seconds.json"
+_MOST = 4
+_CODE = (".py", ".j2", ".txt")
+_Change = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One stage that would run."""
+
+    stage: str
+    family: str
+    why: tuple[str, ...]
+    """At least one reason, in words: `new`, `parameter changed: seed 1 -> 2`, `follows from fit@ldm`."""
+    images: int | None
+    """Images it makes or looks at, see `flows.counts`."""
+    seconds: float | None
+    """How long it took when it last ran here, or on average stages of its family did."""
+    gpu: bool
+    force: bool = False
+    """Whether DVC has to be told to run it, since it sees no change (see `assets.lineage.is_current`)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def plan(root: Path = Path(), targets: Collection[str] | None = None) -> list[Planned]:
+    """Stages that are out of date and all that follows from them, inputs first.
+
+    Args:
+        root: the repository.
+        targets: stages, families or paths; only these and what they need are looked at. None: everything.
+
+    Raises:
+        AssayError: params.yaml, dvc.yaml or dvc.lock cannot be read; an unknown target.
+    """
+    counts = Counts(root, load_params(root / PARAMS_YAML))
+    dag = load_dag(root)
+    wanted = dag.ancestors(dag.select(targets)) if targets else set(dag.stages)
+    state = _State(root, dag, wanted)
+    seconds = _Seconds(root)
+    return [
+        Planned(
+            stage=stage.name,
+            family=stage.family,
+            why=tuple(state.reasons(stage)) or ("out of date",),
+            images=counts.of(stage),
+            seconds=seconds.of(stage),
+            gpu=stage.gpu,
+            force=stage.name in state.forced,
+        )
+        for stage in map(dag.__getitem__, dag.order)
+        if stage.name in state.dirty
+    ]
+
+
+def check_inputs(root: Path, planned: Collection[Planned]) -> None:
+    """Refuse to start a run that must fail for want of its inputs.
+
+    Raises:
+        AssayError: an input is not there; how to get it.
+    """
+    dag = load_dag(root)
+    deps = {dep for stage in planned for dep in dag[stage.stage].deps}
+    missing = sorted(dep for dep in deps if dep.startswith("data/") and not (root / dep).exists())
+    if missing:
+        raise AssayError(
+            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not there: `assay use mini` packs "
+            "the mini benchmark's photographs, `assay import PATH --as NAME` packs pictures of your own, "
+            "`dvc pull data.dvc` fetches what someone pushed"
+        )
+
+
+def record_seconds(root: Path, stage: str, seconds: float) -> None:
+    """Remember how long a stage took, for the next plan's estimate."""
+    path = root / _SECONDS
+    known = {**_read_json(path), stage: seconds}
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_suffix(f".{stage}.part")
+    temporary.write_text(json.dumps(known, indent=0, sort_keys=True), "utf-8")
+    temporary.replace(path)
+
+
+class _State:
+    """What differs from the last run, and the words for it."""
+
+    def __init__(self, root: Path, dag: Dag, wanted: set[str]) -> None:
+        self._root = root
+        self._dag = dag
+        self._recorded = read_lock(root)
+        found = dvc.status(root)
+        self._changes = {name: _merged(found[name]) for name in wanted if name in found}
+        out_of_step = REPORT in wanted and REPORT not in self._changes and not is_current(root)
+        self.forced = {REPORT} if out_of_step else set()
+        self.dirty = dag.descendants({*self._changes, *self.forced}) & wanted
+
+    def reasons(self, stage: Stage) -> Iterator[str]:
+        if stage.name not in self._recorded:
+            yield "new"
+            return
+        change = self._changes.get(stage.name, {})
+        if change.get("changed command"):
+            yield "command changed"
+        yield from self._parameters(stage, change.get("changed deps", {}))
+        yield from self._files(change.get("changed deps", {}))
+        for path, how in change.get("changed outs", {}).items():
+            yield f"output {'missing' if how == 'deleted' else 'changed'}: {path}"
+        if stage.name in self.forced:
+            yield "its tables print an old lineage hash"
+        if upstream := [name for name in self._dag.upstream[stage.name] if name in self.dirty]:
+            yield f"follows from {_listed(upstream)}"
+
+    def _parameters(self, stage: Stage, deps: _Change) -> Iterator[str]:
+        for file, keys in deps.items():
+            if file not in stage.params:
+                continue  # a file or a folder
+            was = self._recorded[stage.name].get("params", {}).get(file, {})
+            now = read_yaml(self._root / file)
+            names = keys if isinstance(keys, dict) else stage.params[file]
+            moved = [line for key in names for line in _moved(key, was.get(key), _value(now, key))]
+            yield f"parameter changed: {_listed(moved) or file}"
+
+    def _files(self, deps: _Change) -> Iterator[str]:
+        """Changed code and inputs; an input that a planned stage makes is told by 'follows from'."""
+        changed = {path: how for path, how in deps.items() if isinstance(how, str) and how != "new"}
+        makers = {path: {self._dag.out_of[out] for out in self._dag.outs_behind(path)} for path in changed}
+        code = [path for path in changed if path.endswith(_CODE) and not makers[path]]
+        if code:
+            yield f"code changed: {_listed(code)}"
+        for path, how in changed.items():
+            if path not in code and not makers[path] & self.dirty:
+                yield f"input {'missing' if how == 'deleted' else 'changed'}: {path}"
+
+
+class _Seconds:
+    """How long stages took when they last ran on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._known: dict[str, float] = _read_json(root / _SECONDS)
+
+    def of(self, stage: Stage) -> float | None:
+        if stage.name in self._known:
+            return self._known[stage.name]
+        kin = [took for name, took in self._known.items() if _family(name) == stage.family]
+        return round(sum(kin) / len(kin), 2) if kin else None
+
+
+def _family(name: str) -> str:
+    return name.partition("@")[0].removesuffix("-real")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _merged(found: list[Any]) -> _Change:
+    """dvc's `[{"changed deps": {...}}, "changed command"]` as one mapping."""
+    merged: _Change = {}
+    for entry in found:
+        merged |= entry if isinstance(entry, dict) else {entry: True}
+    return merged
+
+
+def _value(document: Any, dotted: str) -> Any:
+    try:
+        return look_up(document, dotted)
+    except KeyError:
+        return None
+
+
+def _moved(key: str, was: Any, now: Any) -> Iterator[str]:
+    """`generators.dcgan.count 500 -> 600`, one for each value that differs."""
+    if was == now:
+        return
+    if isinstance(was, dict) and isinstance(now, dict):
+        for part in dict.fromkeys([*was, *now]):
+            yield from _moved(f"{key}.{part}", was.get(part), now.get(part))
+    elif isinstance(was, dict) or isinstance(now, dict):
+        yield f"{key} {'added' if was is None else 'removed' if now is None else 'changed'}"
+    else:
+        yield f"{key} {_shown(was)} -> {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _listed(names: Collection[str]) -> str:
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    return ", ".join(list(names)[:_MOST]) + more

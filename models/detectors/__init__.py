@@ -1,0 +1,38 @@
+"""Detectors: networks that judge whether a picture was generated; one file a kind, listed in `KINDS`."""
+
+from pathlib import Path
+
+import torch
+
+from assets.errors import AssayError, did_you_mean
+from assets.params import Detector as Spec
+from models.detectors import npr, timm_classifier
+from models.detectors.detector import Detector, load_weights
+
+KINDS = {"timm": timm_classifier.build, "npr": npr.build}
+"""Kind -> what builds the detector of a specification: `build(spec, where)`."""
+
+
+def build(spec: Spec, seed: int, where: str = "detector") -> Detector:
+    """The detector of a specification, at the start of its training.
+
+    Args: seed: all that a random start depends on; where: what begins an error message, e.g.
+        `detectors.resnet18`.
+    Raises:
+        AssayError: an unknown kind or model id, starting weights that cannot be had or do not fit.
+    """
+    _check(spec, where)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        detector = KINDS[spec.kind](spec, where)
+    if spec.weights not in ("none", "timm"):
+        load_weights(detector, Path(spec.weights), new_head=True)
+    return detector
+
+
+def _check(spec: Spec, where: str) -> None:
+    if spec.kind not in KINDS:
+        raise AssayError(f"{where}.kind: unknown kind '{spec.kind}'; {did_you_mean(spec.kind, KINDS)}")
+    if spec.weights not in ("none", "timm") and not spec.weights.endswith(".safetensors"):
+        allowed = did_you_mean(spec.weights, ["none", "timm", "FILE.safetensors"])
+        raise AssayError(f"{where}.weights is '{spec.weights}': {allowed}")

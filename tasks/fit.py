@@ -1,0 +1,49 @@
+"""Models that draw images come to be: trained here on the real images, or taken from weights."""
+
+from pathlib import Path
+
+import numpy as np
+
+from assets.imageset import ImageSet
+from assets.machine import device, make_repeatable
+from assets.params import Params, load_params
+from assets.picture import decode
+from assets.seeds import derive_seed
+from models import generators
+from tasks.command import arguments_for, run_stage
+
+
+def fit(root: Path, params: Params, name: str) -> None:
+    """Write the model folder artifacts/fit/`name`, as `params.fit[name]` asks.
+
+    Raises:
+        AssayError: unknown kind or option; real images of several shapes (crop them in `real`).
+    """
+    spec = params.fit[name]
+    make_repeatable()
+    generators.fit(
+        spec.kind,
+        _real_images(root, params) if generators.learns(spec.kind) else None,
+        root / "artifacts" / "fit" / name,
+        spec.options,
+        derive_seed(params.seed, "fit", name),
+        device(),
+    )
+
+
+def _real_images(root: Path, params: Params) -> list[np.ndarray]:
+    """All collected real images, (H, W, 3) uint8 each."""
+    images: list[np.ndarray] = []
+    for source in params.real:
+        images += [decode(data) for _, data in ImageSet(root / "artifacts" / "collect" / source).stream()]
+    return images
+
+
+def main(arguments: list[str]) -> None:
+    """python -m tasks.fit NAME"""
+    (name,) = arguments_for(arguments, "name")
+    fit(Path(), load_params(), name)
+
+
+if __name__ == "__main__":
+    run_stage(main)

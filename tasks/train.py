@@ -1,0 +1,312 @@
+"""Training one detector on one generator's images against real ones."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import timm
+import torch
+
+from assets import metrics
+from assets.degradations import Recipe, parse
+from assets.errors import AssayError, did_you_mean
+from assets.files import sha256_of, write_json, write_text
+from assets.loader import Pictures, read_side
+from assets.machine import device, eval_batch, make_repeatable
+from assets.params import REAL, Params, load_params
+from assets.params import Detector as Spec
+from assets.progress import counter
+from assets.seeds import derive_seed, rng
+from models import detectors
+from models.detectors.detector import Detector, save_weights, weights_digest
+from models.detectors.inputs import prepare
+from models.detectors.trained import CARD, LOG, WEIGHTS, trained_folder
+from models.loader import chunks, load_batches
+from tasks.command import arguments_for, run_stage
+
+CLASSES = ("real", "generated")
+"""In the order of their labels, 0 and 1."""
+WARM_UP = 0.1
+"""Share of all steps over which the learning rate rises."""
+
+
+class Side(NamedTuple):
+    """The images of one side of the split that can be used."""
+
+    images: dict[str, int]
+    """id -> label, sorted by id."""
+    unreadable: list[int]
+    """Images that are left out because they cannot be decoded, a class."""
+
+    def of(self, label: int) -> list[str]:
+        """Ids of one class."""
+        return [image for image, found in self.images.items() if found == label]
+
+
+def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> None:
+    """Train the detector `name` and write artifacts/train/`trained_on`/`name`-s`seed`.
+
+    weights.safetensors: the network after the last epoch, under timm's names. card.json: `detector`,
+    `trained_on`, `seed`, `spec`, `weights` (SHA-256 of the file), `threshold` (logits; best balanced
+    accuracy on val), `images` and `unreadable` (a side and class), `val` (metrics), `start` (digest of
+    the weights before the first step), `versions`. log.csv: one line an epoch.
+
+    An epoch sees every image of the rarer class once and as many of the other, which goes on where the
+    last epoch ended; so each batch is half real, half generated. What is done to an image depends on
+    the seeds, the epoch and its id.
+
+    Raises:
+        AssayError: a class or a side without images, starting weights that cannot be had, a loss that
+            is not finite.
+    """
+    make_repeatable()
+    spec = params.detectors[name]
+    where = f"detectors.{name}"
+    origin: Origin = (params.seed, "train", trained_on, name, seed)
+    augment = parse(spec.augment, f"{where}.augment")
+    pictures = Pictures(_folders(root, params, trained_on))
+    sides = {side: _side(root, trained_on, side, pictures) for side in ("train", "val")}
+    detector = detectors.build(spec, derive_seed(*origin, "start"), where).to(device())
+    start = weights_digest(detector)
+    pictures.keep([image for side in sides.values() for image in side.images])
+    view = TrainView(pictures, spec.crop, augment, origin)
+    log = _fit(detector, spec, sides, view, where)
+    logits = score_all(detector, spec.crop, pictures, list(sides["val"].images))
+    labels = np.array(list(sides["val"].images.values()))
+    threshold = metrics.best_threshold(labels, logits)
+    folder = trained_folder(root, trained_on, name, seed)
+    save_weights(detector, folder / WEIGHTS)
+    write_text(folder / LOG, _csv(log))
+    card = {
+        "detector": name,
+        "trained_on": trained_on,
+        "seed": seed,
+        "spec": spec.model_dump(),
+        "weights": sha256_of(folder / WEIGHTS),
+        "threshold": threshold,
+        "images": {side: _counts(found) for side, found in sides.items()},
+        "unreadable": {
+            side: dict(zip(CLASSES, found.unreadable, strict=True)) for side, found in sides.items()
+        },
+        "val": metrics.all_metrics(labels, logits, threshold or 0.0),
+        "start": start,
+        "versions": {"torch": torch.__version__, "timm": timm.__version__},
+    }
+    write_json(folder / CARD, card)  # last: a folder with a card is complete
+
+
+Origin = tuple[str | int, ...]
+"""What all random choices of one training derive from."""
+
+
+@dataclass(frozen=True)
+class TrainView:
+    """An image as one epoch sees it: degraded, cropped, perhaps mirrored; safe to hand to workers."""
+
+    pictures: Pictures
+    crop: int
+    augment: Recipe
+    origin: Origin
+
+    def __call__(self, key: tuple[int, str]) -> np.ndarray:
+        """(epoch, image id) -> (3, crop, crop) uint8."""
+        epoch, image = key
+        random = rng(*self.origin, epoch, image)
+        pixels = self.augment.apply(self.pictures.pixels(image), random)
+        if random.random() < 0.5:
+            pixels = pixels[:, ::-1]
+        return prepare(pixels, self.crop, random)
+
+
+@dataclass(frozen=True)
+class CentreView:
+    """An image as a detector judges it: its centre."""
+
+    pictures: Pictures
+    crop: int
+
+    def __call__(self, image: str) -> np.ndarray:
+        """Image id -> (3, crop, crop) uint8."""
+        return prepare(self.pictures.pixels(image), self.crop)
+
+
+def joined(crops: list[np.ndarray]) -> torch.Tensor:
+    """Crops of one size as one batch (B, 3, S, S) uint8."""
+    return torch.from_numpy(np.stack(crops))
+
+
+def score_all(detector: Detector, crop: int, pictures: Pictures, images: list[str]) -> np.ndarray:
+    """Logits (N,) float32 of the centres of these images, in their order."""
+    batches = load_batches(CentreView(pictures, crop), chunks(images, eval_batch()), joined)
+    return np.concatenate([detector.score(batch) for batch in batches])
+
+
+def epoch_images(sides: tuple[list[str], list[str]], epoch: int, origin: Origin) -> list[str]:
+    """The images of one epoch in order: real and generated in turn, as many of each as the rarer has.
+
+    A class is gone through in a new random order each time; the more frequent one goes on in the next
+    epoch where this one ends.
+    """
+    count = min(map(len, sides))
+    turns = []
+    for label, ids in enumerate(sides):
+        first, last = epoch * count, (epoch + 1) * count
+        rounds = range(first // len(ids), -(-last // len(ids)))
+        dealt = [str(name) for turn in rounds for name in rng(*origin, "order", label, turn).permutation(ids)]
+        skipped = rounds.start * len(ids)
+        turns.append(dealt[first - skipped : last - skipped])
+    return [image for pair in zip(*turns, strict=True) for image in pair]
+
+
+def epoch_batches(images: list[str], most: int) -> list[list[str]]:
+    """Cut an epoch into batches of at most `most` images, no two differing by more than one in length.
+
+    Equal lengths, because batch normalisation cannot work on a single image left over.
+    """
+    pieces = np.array_split(np.arange(len(images)), math.ceil(len(images) / most))
+    return [[images[index] for index in piece] for piece in pieces]
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Of step 0 <= `step` < `steps`: a linear rise over the first tenth, then half a cosine down to 0."""
+    rising = max(1, round(WARM_UP * steps))
+    if step < rising:
+        return peak * (step + 1) / rising
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising + 1) / (steps - rising + 1)))
+
+
+def _fit(
+    detector: Detector, spec: Spec, sides: dict[str, Side], view: TrainView, where: str
+) -> list[dict[str, Any]]:
+    """Train for all epochs; one line of the log an epoch."""
+    two = (sides["train"].of(0), sides["train"].of(1))
+    labels = sides["train"].images
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=spec.lr, weight_decay=spec.weight_decay)
+    plan = [epoch_batches(epoch_images(two, epoch, view.origin), spec.batch) for epoch in range(spec.epochs)]
+    schedule = _rates(sum(map(len, plan)), spec.lr)
+    log = []
+    total = sum(len(batch) for batches in plan for batch in batches)
+    with counter(f"train {'/'.join(map(str, view.origin[2:]))}", total) as bar:
+        for epoch, batches in enumerate(plan):
+            torch.manual_seed(derive_seed(*view.origin, epoch))  # for networks with dropout
+            keys = [[(epoch, image) for image in batch] for batch in batches]
+            losses = []
+            for batch, pixels in zip(batches, load_batches(view, keys, joined), strict=True):
+                rate = next(schedule)
+                truth = torch.tensor([labels[image] for image in batch], dtype=torch.float32)
+                loss = _step(detector, optimizer, pixels, truth, rate)
+                if not math.isfinite(loss):
+                    raise AssayError(
+                        f"{where}: the loss became {loss} in epoch {epoch + 1} at a learning rate of "
+                        f"{rate:g}: lower {where}.lr. Images of this batch: {', '.join(batch)}"
+                    )
+                losses.append(loss * len(batch))
+                bar.update(len(batch))
+            val = sides["val"].images
+            logits = score_all(detector, spec.crop, view.pictures, list(val))
+            if not np.isfinite(logits).all():
+                bad = [image for image, logit in zip(val, logits, strict=True) if not np.isfinite(logit)]
+                raise AssayError(
+                    f"{where}: after epoch {epoch + 1} the score of {bad[0]} (and {len(bad) - 1} more "
+                    f"images of val) is not a number: lower {where}.lr"
+                )
+            auroc = metrics.auroc(list(val.values()), logits)
+            log.append(
+                {
+                    "epoch": epoch + 1,
+                    "loss": sum(losses) / sum(map(len, batches)),
+                    "val_auroc": auroc,
+                    "lr": rate,
+                }
+            )
+            bar.set_postfix(loss=f"{log[-1]['loss']:.3f}", val_auroc=f"{auroc:.3f}")
+    return log
+
+
+def _rates(steps: int, peak: float) -> Iterator[float]:
+    return (learning_rate(step, steps, peak) for step in range(steps))
+
+
+def _step(
+    detector: Detector,
+    optimizer: torch.optim.Optimizer,
+    pixels: torch.Tensor,
+    truth: torch.Tensor,
+    rate: float,
+) -> float:
+    """One step on a batch (B, 3, S, S) uint8 with labels (B,); returns the mean loss before it."""
+    where = next(detector.parameters()).device
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    detector.train()
+    mixed = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    with torch.autocast(where.type, torch.bfloat16, enabled=mixed):
+        logits = detector(pixels.to(where))
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth.to(where))
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.item()
+
+
+def _folders(root: Path, params: Params, trained_on: str) -> list[Path]:
+    artifacts = root / "artifacts"
+    return [*(artifacts / "collect" / name for name in params.real), artifacts / "generate" / trained_on]
+
+
+def _side(root: Path, trained_on: str, side: str, pictures: Pictures) -> Side:
+    """Real and generated images of one side, without unreadable ones."""
+    tables = {item: read_side(root / "artifacts" / "split" / item, side) for item in (REAL, trained_on)}
+    rows = pd.concat(tables.values()).sort_values("id", kind="stable")
+    images: dict[str, int] = {}
+    unreadable = [0, 0]
+    for image, label in zip(rows["id"].astype(str), rows["label"].astype(int), strict=True):
+        if pictures.reason(image) is None:
+            images[image] = label
+        else:
+            unreadable[label] += 1
+    found = Side(images, unreadable)
+    for label, item in enumerate((REAL, trained_on)):
+        if not found.of(label):
+            raise AssayError(
+                f"no {CLASSES[label]} image is left for {side}: artifacts/split/{item} has "
+                f"{int((rows['label'] == label).sum())} on that side, {unreadable[label]} of them unreadable; "
+                "import or generate more, or change the shares under 'split'"
+            )
+    return found
+
+
+def _counts(side: Side) -> dict[str, int]:
+    return {name: len(side.of(label)) for label, name in enumerate(CLASSES)}
+
+
+def _csv(log: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(log[0]), lineterminator="\n")
+    writer.writeheader()
+    for line in log:
+        writer.writerow({key: f"{value:.6g}" for key, value in line.items()})
+    return text.getvalue()
+
+
+def main(arguments: list[str]) -> None:
+    """python -m tasks.train TRAINED_ON DETECTOR SEED"""
+    trained_on, name, seed = arguments_for(arguments, "trained_on detector seed")
+    params = load_params()
+    if trained_on not in params.generators:
+        raise AssayError(f"unknown generator '{trained_on}'; {did_you_mean(trained_on, params.generators)}")
+    if name not in params.detectors:
+        raise AssayError(f"unknown detector '{name}'; {did_you_mean(name, params.detectors)}")
+    if seed not in map(str, params.train.seeds):
+        raise AssayError(f"unknown seed '{seed}'; {did_you_mean(seed, map(str, params.train.seeds))}")
+    train(Path(), params, trained_on, name, int(seed))
+
+
+if __name__ == "__main__":
+    run_stage(main)
