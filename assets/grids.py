@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from assets.bootstrap import interval
-from assets.cells import ALL, CELL, CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN, Cell, Tabulated
+from assets.cells import ALL, CELL, Cell
+from assets.means import CROSS_GENERATOR, MEANS, PLAIN_MEAN
 from assets.metrics import DEFINITIONS
 from assets.params import CLEAN, Params
+from assets.tabulate import Tabulated
 
 NO_DATA = "no data"
 NOT_AVAILABLE = "n/a"
@@ -23,6 +25,7 @@ TITLES = {
     "auroc": "AUROC",
     "ap": "Average precision",
 }
+_MEANS = " ".join(f"{name}: {text}." for name, text in MEANS.items())
 _PERCENT = frozenset(name for name in TITLES if "accuracy" in name)
 
 
@@ -44,8 +47,10 @@ class Grid:
 
     metric: str
     title: str
-    caption: str
-    """Defines every number in the grid."""
+    definition: str
+    """What each number is."""
+    layout: str
+    """What rows, columns and means are."""
     columns: tuple[str, ...]
     num_means: int
     """The last so many columns are means."""
@@ -73,6 +78,12 @@ class Grid:
         if bounds is None:
             return NOT_AVAILABLE
         return "–".join(_bare(f"{bound * self._factor:.{self.places}f}") for bound in bounds)
+
+    @property
+    def blocks(self) -> list[tuple[str, list[Row]]]:
+        """Detectors and their rows, in the order of the parameters."""
+        names = dict.fromkeys(row.detector for row in self.rows)
+        return [(name, [row for row in self.rows if row.detector == name]) for name in names]
 
     @property
     def all_cells(self) -> list[Cell]:
@@ -116,13 +127,12 @@ def cross_generator_grid(tabulated: Tabulated, params: Params, metric: str) -> G
         if len(params.train.generators) > 1:
             rows.append(line(detector, ALL, "mean (plain)", PLAIN_MEAN))
             rows.append(line(detector, ALL, "mean (cross)", CROSS_GENERATOR))
-    caption = (
-        f"{TITLES[metric]}: {DEFINITIONS[metric]}. Clean test images; rows: the generator trained on, "
-        f"columns: the generator tested on. {_means_text()} Last rows of a detector: mean over training "
-        "generators for each test set, all of them (plain; GenImage Table 4) or those trained on another "
-        "generator (cross)."
+    layout = (
+        f"Clean test images; rows: the generator trained on, columns: the generator tested on. {_MEANS} Last "
+        "rows of a detector: mean over training generators for each test set, all of them (plain; GenImage "
+        "Table 4) or those trained on another generator (cross)."
     )
-    return _grid(metric, caption, (*params.generators, *MEANS), len(MEANS), rows, params)
+    return _grid(metric, layout, (*params.generators, *MEANS), len(MEANS), rows, params)
 
 
 def degraded_grid(tabulated: Tabulated, params: Params, metric: str, kind: str) -> Grid:
@@ -135,13 +145,13 @@ def degraded_grid(tabulated: Tabulated, params: Params, metric: str, kind: str) 
             cells = tuple(found.get((kind, detector, trained_on, ALL, name)) for name in conditions)
             rows.append(Row(detector, trained_on or "mean", trained_on == ALL, cells))
     columns = tuple(name or MEAN_OF_DEGRADED for name in conditions)
-    caption = (
-        f"{TITLES[metric]}: {DEFINITIONS[metric]}. Each number is the {kind}: {MEANS[kind]}. Columns: the "
-        "condition, applied to real and generated test images alike and never to training images; "
-        f"{MEAN_OF_DEGRADED}: mean over the conditions, {CLEAN} left out (GenImage Table 5 prints it as "
-        "Avg). Last row of a detector: mean over training generators."
+    layout = (
+        f"Each number is the {kind}: {MEANS[kind]}. Columns: the condition, applied to real and generated "
+        f"test images alike and never to training images; {MEAN_OF_DEGRADED}: mean over the conditions, "
+        f"{CLEAN} left out (GenImage Table 5 prints it as Avg). Last row of a detector: mean over training "
+        "generators."
     )
-    return _grid(metric, caption, columns, int(bool(params.degrade)), rows, params)
+    return _grid(metric, layout, columns, int(bool(params.degrade)), rows, params)
 
 
 def sensible_places(bounds: Sequence[tuple[float, float]]) -> int:
@@ -151,22 +161,19 @@ def sensible_places(bounds: Sequence[tuple[float, float]]) -> int:
 
 
 def _grid(
-    metric: str, caption: str, columns: tuple[str, ...], num_means: int, rows: list[Row], params: Params
+    metric: str, layout: str, columns: tuple[str, ...], num_means: int, rows: list[Row], params: Params
 ) -> Grid:
     level = params.report.level
     cells = [cell for row in rows for cell in row.cells if cell is not None]
     bounds = [interval(cell.metrics[metric].draws, level) for cell in cells]
     places = sensible_places([bound for bound in bounds if bound is not None])
     places -= 2 if metric in _PERCENT else 0
-    return Grid(metric, TITLES[metric], caption, columns, num_means, tuple(rows), level, places)
+    definition = f"{TITLES[metric]}: {DEFINITIONS[metric]}."
+    return Grid(metric, TITLES[metric], definition, layout, columns, num_means, tuple(rows), level, places)
 
 
 def _by_key(tabulated: Tabulated) -> dict[tuple[str, str, str, str, str], Cell]:
     return {cell.key: cell for cell in [*tabulated.cells, *tabulated.means]}
-
-
-def _means_text() -> str:
-    return " ".join(f"{name}: {MEANS[name]}." for name in (IN_DOMAIN, CROSS_GENERATOR, PLAIN_MEAN))
 
 
 def _bare(number: str) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from assets.bootstrap import interval
-from assets.cells import ALL, CELL, CROSS_GENERATOR, IN_DOMAIN, MEANS, Cell, Estimate, Tabulated
+from assets.cells import ALL, CELL, Cell, Estimate
 from assets.grids import sensible_places
+from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
 from assets.params import CLEAN, Params
+from assets.tabulate import Tabulated
 
 Audits = dict[str, dict[str, Any]]
 """Generator -> its audit.json."""
@@ -46,7 +48,8 @@ def headline(tabulated: Tabulated, params: Params, audits: Audits) -> dict[str, 
 def sentences(numbers: dict[str, Any], params: Params, audits: Audits) -> list[str]:
     """The headline numbers in plain words."""
     said = [
-        _say_ranking(numbers, params),
+        _say_ranking(numbers),
+        _say_untrusted(numbers["trust"]),
         _say_generator_drop(numbers["worst_generator_drop"]),
         _say_condition_drop(numbers["worst_condition_drop"]),
         _say_audit(params, audits),
@@ -62,7 +65,8 @@ def shown(number: dict[str, float | None] | None) -> str:
     if low is None or high is None:
         return f"{value:.2f}"
     places = sensible_places([(low, high)])
-    return f"{value:.{places}f} ({low:.{places}f}–{high:.{places}f})"
+    joint = "–" if low >= 0 else " to "
+    return f"{value:.{places}f} ({low:.{places}f}{joint}{high:.{places}f})"
 
 
 def _ranking(tabulated: Tabulated, params: Params) -> dict[str, Any] | None:
@@ -77,7 +81,9 @@ def _ranking(tabulated: Tabulated, params: Params) -> dict[str, Any] | None:
         return None
     lead = None
     if len(order) > 1:
-        lead = _number(_difference(*(means[name].metrics["auroc"] for name in order[:2])), params.report.level)
+        lead = _number(
+            _difference(*(means[name].metrics["auroc"] for name in order[:2])), params.report.level
+        )
     return {"detectors": order, "num_cells": means[order[0]].num_cells, "lead": lead}
 
 
@@ -91,7 +97,8 @@ def _trust(tested_on: str, cells: Sequence[Cell], level: float) -> dict[str, Any
     here = [
         cell
         for cell in cells
-        if (cell.kind, cell.tested_on, cell.condition) == (CELL, tested_on, CLEAN) and _auroc(cell) is not None
+        if (cell.kind, cell.tested_on, cell.condition) == (CELL, tested_on, CLEAN)
+        and _auroc(cell) is not None
     ]
     return {
         "tested_on": tested_on,
@@ -112,7 +119,9 @@ def _worst_generator_drop(cells: Sequence[Cell], level: float) -> dict[str, Any]
     clean = [cell for cell in cells if cell.condition == CLEAN and _auroc(cell) is not None]
     own = {(cell.detector, cell.trained_on): cell for cell in clean if cell.trained_on == cell.tested_on}
     drops = [
-        (own[cell.detector, cell.trained_on], cell) for cell in clean if (cell.detector, cell.trained_on) in own
+        (own[cell.detector, cell.trained_on], cell)
+        for cell in clean
+        if (cell.detector, cell.trained_on) in own
     ]
     return _largest([(one, other) for one, other in drops if one is not other], level)
 
@@ -143,7 +152,7 @@ def _largest(pairs: Sequence[tuple[Cell, Cell]], level: float) -> dict[str, Any]
     }
 
 
-def _say_ranking(numbers: dict[str, Any], params: Params) -> str:
+def _say_ranking(numbers: dict[str, Any]) -> str:
     ranking = numbers["ranking"]
     if ranking is None:
         return (
@@ -165,6 +174,15 @@ def _say_ranking(numbers: dict[str, Any], params: Params) -> str:
     sure = lead["low"] is not None and lead["low"] > 0
     verdict = "a lead that holds on other test images" if sure else "too close to call on these test images"
     return f"{text} Next comes {order[1]} with {shown(second)}: {verdict} (lead {shown(lead)})."
+
+
+def _say_untrusted(trust: Sequence[dict[str, Any]]) -> str:
+    """Generators on which the best detector that has not seen them may be guessing."""
+    best = [(row["tested_on"], row[CROSS_GENERATOR]) for row in trust if row[CROSS_GENERATOR] is not None]
+    names = [name for name, one in best if one["auroc"]["low"] is not None and one["auroc"]["low"] <= 0.5]
+    if not names:
+        return ""
+    return f"Trust none of them on {_listed(names)} without training on it: even the best may be guessing."
 
 
 def _say_generator_drop(drop: dict[str, Any] | None) -> str:
@@ -201,7 +219,7 @@ def _say_audit(params: Params, audits: Audits) -> str:
             f"real from generated images for {_listed(clean)}."
         )
     text = (
-        f"The audit warns: file metadata alone tell real from generated images for {_listed(leaks)}; scores "
+        f"The audit warns: file metadata alone tells real from generated images for {_listed(leaks)}; scores "
         "on them may rest on how files were made, not on what they show."
     )
     return f"{text} No shortcut was found for {_listed(clean)}." if clean else text

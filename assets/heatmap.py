@@ -11,9 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from assets.cells import IN_DOMAIN, PLAIN_MEAN, Tabulated
-from assets.grids import NO_DATA, Grid, Row, cross_generator_grid, degraded_grid
+from assets.grids import NO_DATA, TITLES, Grid, Row, cross_generator_grid, degraded_grid
+from assets.means import IN_DOMAIN, PLAIN_MEAN
 from assets.params import Params
+from assets.tabulate import Tabulated
 
 # Orange below guessing, nearly white at guessing (0.5), blue above: told apart with any colour vision.
 _COLOURS = LinearSegmentedColormap.from_list("assay", ["#b35806", "#f6f3ee", "#2166ac"])
@@ -56,7 +57,7 @@ def degraded_heatmap(
         labels = [f"{row.detector} | {row.label}" for row in grid.rows]
         axes = "detector | trained on", "condition"
         panels.append(_panel(grid, kind, list(grid.rows), labels, len(grid.columns), axes))
-    return _png(panels, f"{panels and grid.title}, mean over test sets", lineage, recipe)
+    return _png(panels, f"{TITLES[metric]}, mean over test sets", lineage, recipe)
 
 
 def _panel(
@@ -65,7 +66,7 @@ def _panel(
     cells = [row.cells[:num_columns] for row in rows]
     numbers = [[None if cell is None else cell.metrics[grid.metric].value for cell in line] for line in cells]
     texts = [[NO_DATA if cell is None else grid.value(cell) for cell in line] for line in cells]
-    columns = list(grid.columns[:num_columns])
+    columns = [name.replace(" ", "\n") for name in grid.columns[:num_columns]]
     return _Panel(title, labels, columns, np.array(numbers, np.float64), texts, *axes)
 
 
@@ -106,7 +107,7 @@ def _draw(axis: Axes, panel: _Panel) -> None:
     axis.set_xlabel(panel.x_label, fontsize=9)
     axis.set_ylabel(panel.y_label, fontsize=9)
     axis.tick_params(length=0)
-    if max(len(name) for name in panel.columns) > 9:
+    if max(len(line) for name in panel.columns for line in name.split("\n")) > 9:
         axis.tick_params("x", rotation=30)
     for spine in axis.spines.values():
         spine.set_visible(False)

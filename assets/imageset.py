@@ -102,12 +102,13 @@ class ImageSet:
         Raises:
             ImageSetError: the first shard that is missing, or image whose bytes differ.
         """
-        for row in self.usable.itertuples():
-            found = hashlib.sha256(self.read(row.id)).hexdigest()
-            if found != row.sha256:
+        wanted = dict(zip(self.rows["id"], self.rows["sha256"], strict=True))
+        for image, data in self.stream():
+            found = hashlib.sha256(data).hexdigest()
+            if found != wanted[image]:
                 raise ImageSetError(
-                    f"{self.path}/{row.shard}: {row.id} has checksum {found[:12]}, "
-                    f"the manifest says {row.sha256[:12]}{self._mend()}"
+                    f"{self.path}/{self._shard[self._position[image]]}: {image} has checksum {found[:12]}, "
+                    f"the manifest says {wanted[image][:12]}{self._mend()}"
                 )
 
     def _file(self, shard: str) -> int:
@@ -170,7 +171,7 @@ class ImageSetWriter:
         elif self._shard:
             self._shard.close()
 
-    def add(self, image: str, data: bytes, examined: Examined | None = None, **columns: object) -> Examined:
+    def add(self, image: str, data: bytes, *, examined: Examined | None = None, **columns: Any) -> Examined:
         """Add one picture under its id; one that cannot be used becomes a row without bytes.
 
         `examined` spares a second decoding; `columns` are further manifest columns.
@@ -190,7 +191,7 @@ class ImageSetWriter:
             self._close_shard()
         return found
 
-    def add_unreadable(self, image: str, reason: str, **columns: object) -> None:
+    def add_unreadable(self, image: str, reason: str, **columns: Any) -> None:
         """Add a row for a picture that could not even be read."""
         self._pending.append({"id": image, **columns, "status": UNREADABLE, "reason": reason})
         self._in_shard += 1

@@ -87,7 +87,8 @@ def _check(holding: Holding) -> None:
         removed += holding.unreadable
     if holding.images != holding.kept + removed:
         raise AssayError(
-            f"dedupe of {holding.item}: {holding.images} images, but {holding.kept} kept and {removed} removed"
+            f"dedupe of {holding.item}: {holding.images} images, but {holding.kept} kept and {removed} "
+            "removed; `assay run` computes what is out of date"
         )
     if holding.kept != sum(holding.split.values()):
         raise AssayError(

@@ -9,9 +9,10 @@ from assets.errors import AssayError
 from assets.imageset import ImageSet, ImageSetError, open_sets
 from assets.manifest import OK
 from assets.picture import PictureError
+from assets.progress import progress
 
 SPLIT = "split.parquet"
-KEPT_BYTES = 2 * 1024**3
+KEPT_BYTES = 1024**3
 """Pictures are kept in memory when all of them together take no more than this, decoded."""
 
 
@@ -67,7 +68,7 @@ class Pictures:
     def keep(self, images: list[str]) -> None:
         """Decode these images once and keep them, if together they are small (`KEPT_BYTES`)."""
         if sum(self._bytes[image] for image in images) <= KEPT_BYTES:
-            self._kept |= {image: self.pixels(image) for image in images}
+            self._kept |= {image: self.pixels(image) for image in progress(images, "decode", len(images))}
 
     def pixels(self, image: str) -> np.ndarray:
         """The decoded picture, (H, W, 3) uint8.

@@ -14,6 +14,7 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "label": (pa.int8(), "0 real, 1 generated"),
     "generator": (pa.string(), "what made it; `real` for real images"),
     "family": (pa.string(), "family of the generator; null for real images"),
+    "released": (pa.string(), "when the generator was published: YYYY-MM, or YYYY-MM-DD"),
     "content": (pa.string(), "photo, painting, face or other"),
     "class_name": (pa.string(), "what is shown, where known"),
     "class_index": (pa.int32(), "0-based ImageNet-1k index, where known"),
@@ -90,7 +91,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
             raise ManifestError(f"{path}: unknown column '{name}'; {did_you_mean(name, COLUMNS)}")
     if missing := [name for name in COLUMNS if name not in table.column_names]:
         raise ManifestError(f"{path}: column {missing[0]} is missing: it was written by another version")
-    frame = table.to_pandas(types_mapper=_PANDAS.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS.get)
     if frame["id"].duplicated().any():
         twice = frame.loc[frame["id"].duplicated(), "id"].iloc[0]
         raise ManifestError(f"{path}: the id {twice} stands twice")

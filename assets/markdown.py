@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from assets.cells import CELL, CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN, Tabulated
+from assets.cells import CELL
 from assets.grids import Grid, cross_generator_grid, degraded_grid
+from assets.means import CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
 from assets.params import CLEAN, REAL, Params
+from assets.tabulate import Tabulated
 
 
 def cross_generator_markdown(tabulated: Tabulated, params: Params, lineage: str, recipe: str) -> str:
     """The cross-generator table: AUROC with intervals, then the other metrics."""
     metrics = ("auroc", "accuracy", "balanced_accuracy", "ap", "accuracy_real", "accuracy_generated")
     grids = [cross_generator_grid(tabulated, params, metric) for metric in metrics]
-    parts = ["# Cross-generator table", _hashes(lineage, recipe), _intervals(params)]
+    parts = ["# Cross-generator table", _hashes(lineage, recipe), grids[0].layout, _intervals(params)]
     parts += [_section(grid, grid.title) for grid in grids]
     return "\n\n".join([*parts, "## Images", _images(tabulated, params)]) + "\n"
 
@@ -20,9 +22,9 @@ def degraded_markdown(tabulated: Tabulated, params: Params, lineage: str, recipe
     """The degraded table: in-domain, all test sets and the others, by AUROC and by accuracy."""
     parts = ["# Degraded table", _hashes(lineage, recipe), _intervals(params), _conditions(params)]
     for kind in (IN_DOMAIN, PLAIN_MEAN, CROSS_GENERATOR):
-        for metric in ("auroc", "accuracy"):
-            grid = degraded_grid(tabulated, params, metric, kind)
-            parts.append(_section(grid, f"{grid.title}: {kind}"))
+        grids = [degraded_grid(tabulated, params, metric, kind) for metric in ("auroc", "accuracy")]
+        parts += [f"## {kind}", grids[0].layout]
+        parts += [_section(grid, f"{grid.title}: {kind}", "###") for grid in grids]
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,9 +46,9 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], num_lab
     return "\n".join([text(lines[0]), text(rule), *(text(line) for line in lines[1:])])
 
 
-def _section(grid: Grid, title: str) -> str:
+def _section(grid: Grid, title: str, heading: str = "##") -> str:
     notes = [f"*{note}*" for note in grid.notes]
-    return "\n\n".join([f"## {title}", grid.caption, _grid_table(grid), *notes])
+    return "\n\n".join([f"{heading} {title}", grid.definition, _grid_table(grid), *notes])
 
 
 def _grid_table(grid: Grid) -> str:

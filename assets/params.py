@@ -7,7 +7,7 @@ its run-cache key and would restore the wrong output (treeverse/dvc#10296).
 
 import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -311,9 +311,8 @@ def _fields_at(root: type[BaseModel], location: list[str]) -> list[str]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             fields = annotation.model_fields.items()
             annotation = next(f.annotation for name, f in fields if part in (name, f.alias))
-            arguments = getattr(annotation, "__args__", ())
-            if getattr(annotation, "__origin__", None) is dict:
-                annotation = {"value": arguments[1]}
+            if get_origin(annotation) is dict:
+                annotation = {"value": get_args(annotation)[1]}
         elif isinstance(annotation, dict):
             annotation = annotation["value"]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

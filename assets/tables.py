@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from assets.bootstrap import interval
-from assets.cells import MEANS, Cell, Tabulated
+from assets.cells import Cell
 from assets.files import write_json, write_text
 from assets.markdown import cross_generator_markdown, degraded_markdown
+from assets.means import MEANS
 from assets.metrics import DEFINITIONS, METRICS
 from assets.params import CLEAN, Params
+from assets.tabulate import Tabulated
 
 Record = dict[str, Any]
 
@@ -48,7 +50,7 @@ COLUMNS: dict[str, str] = {
 
 def records(tabulated: Tabulated, level: float, lineage: str, recipe: str) -> list[Record]:
     """The long table: cells of every seed, cells over seeds, means; values rounded to six digits."""
-    single = [cell for cell in tabulated.per_seed if cell.seed not in _seeds(tabulated.cells)]
+    single = tabulated.per_seed if any(cell.num_seeds > 1 for cell in tabulated.cells) else []
     return [
         {**_record(cell, level), "lineage": lineage, "recipe": recipe}
         for cell in [*single, *tabulated.cells, *tabulated.means]
@@ -116,10 +118,6 @@ def _document(name: str, rows: Sequence[Record], params: Params, lineage: str, r
         "columns": COLUMNS,
         "rows": list(rows),
     }
-
-
-def _seeds(cells: Sequence[Cell]) -> set[str]:
-    return {cell.seed for cell in cells}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -49,7 +49,7 @@ class _Run:
     dag: Dag
     control: dvc.Control
     planned: dict[str, Planned]
-    slots: dict[str, slots.Slot] = field(default_factory=dict)
+    gpus: dict[str, slots.Slot] = field(default_factory=dict)
     done: dict[str, dvc.Ran] = field(default_factory=dict)
     failed: dict[str, dvc.StageFailed] = field(default_factory=dict)
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
@@ -137,7 +137,7 @@ CHAIN: dict[str, Task] = {
 }
 
 
-@flow(name="benchmark", task_runner=_POOL)
+@flow(name="benchmark", task_runner=_POOL)  # type: ignore[arg-type]  # its runners are invariant
 def benchmark(jobs: int = 2, targets: list[str] | None = None) -> dict[str, Any]:
     """Bring the benchmark in the working directory up to date.
 
@@ -205,7 +205,7 @@ def _execute(run: _Run, jobs: int) -> None:
         finally:
             run.control.stop.set()  # nothing is running any more, or all of it has to end
             _RUN.reset(token)
-            for slot in run.slots.values():
+            for slot in run.gpus.values():
                 slot.release()
 
 
@@ -227,7 +227,7 @@ def _startable(run: _Run, waiting: dict[str, set[str]], gpus: list[str], room: i
             slot = slots.take(gpus)
             if slot is None:
                 continue  # a stage further down may do without
-            run.slots[name] = slot
+            run.gpus[name] = slot
         del waiting[name]
         room -= 1
         yield name
@@ -257,11 +257,13 @@ def _ended(ended: "queue.SimpleQueue[str]") -> Iterator[str]:
 
 def _settle(run: _Run, name: str, waiting: dict[str, set[str]]) -> None:
     """Let go of what a finished stage held and held up."""
-    slot = run.slots.pop(name, None)
+    slot = run.gpus.pop(name, None)
     if slot:
         slot.release()
     dvc.keep_lock(run.root)
     if name in run.done:
+        if run.done[name].how == "ran":
+            record_seconds(run.root, name, run.done[name].seconds)
         for needs in waiting.values():
             needs.discard(name)
         return
@@ -290,7 +292,7 @@ def _run_stage(stage: str) -> dict[str, Any]:
 
 
 def _repro(run: _Run, stage: str) -> dvc.Ran:
-    slot = run.slots.get(stage)
+    slot = run.gpus.get(stage)
     held = (*run.control.held, *((slot.handle,) if slot else ()))
 
     def repro(force: bool) -> dvc.Ran:
@@ -308,8 +310,6 @@ def _repro(run: _Run, stage: str) -> dvc.Ran:
         if not is_current(run.root):
             tail = "its tables print another hash than assets.lineage.benchmark() gives"
             raise dvc.StageFailed(stage, "the printed lineage hash is wrong", ran.log, tail)
-    if ran.how == "ran":
-        record_seconds(run.root, stage, ran.seconds)
     return ran
 
 

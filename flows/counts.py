@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from assets.dag import Stage
 from assets.params import Params
 
@@ -63,6 +61,10 @@ class Counts:
 
 def rows(folder: Path) -> int | None:
     """Images in an image set, from its manifest's footer alone; None if there is no readable one."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    import pyarrow.parquet as pq  # slow to load, and often not needed
+
     try:
         return int(pq.read_metadata(folder / MANIFEST).num_rows)
     except (OSError, ValueError):  # pyarrow's own errors are ValueErrors

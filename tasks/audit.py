@@ -51,9 +51,9 @@ def audit(root: Path, params: Params, item: str) -> None:
 def judge(rows: pd.DataFrame, spec: Audit, seed: int, resamples: int, level: float) -> dict[str, object]:
     """Audit manifest rows of both classes.
 
-    Each feature set is given to a forest of extremely randomised trees, cross-validated over groups; the AUROC of its
-    out-of-fold scores has a bootstrap interval over groups. A set whose whole interval lies above
-    `spec.alarm` is a leak. AUROC is None where a class has fewer groups than two: no data.
+    Each feature set is given to a forest of extremely randomised trees, cross-validated over groups; the
+    AUROC of its out-of-fold scores has a bootstrap interval over groups. A set whose whole interval lies
+    above `spec.alarm` is a leak. AUROC is None where a class has fewer groups than two: no data.
     """
     table = measure(rows)
     sets = {"all": tuple(table.columns), **FEATURES}
@@ -100,8 +100,8 @@ def out_of_fold(
 ) -> np.ndarray:
     """P(generated) of every row from a forest that saw none of the row's group.
 
-    Classes are weighted alike and trees see all rows (no bagging), so that features which say nothing give one and the same score in all
-    folds, an AUROC of exactly 0.5, whatever the folds' class shares.
+    Classes are weighted alike and trees see all rows (no bagging), so that features which say nothing give
+    one and the same score in all folds, an AUROC of exactly 0.5, whatever the folds' class shares.
     """
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.model_selection import StratifiedGroupKFold
@@ -135,9 +135,10 @@ def _auroc(
     if folds < 2:
         return {"auroc": None, "low": None, "high": None, "alarm": False}
     logits = out_of_fold(features, labels, groups, folds, seed) - 0.5
-    draws = resampled_metrics(
-        *(_sample(logits[labels == label], groups[labels == label], resamples, seed) for label in (0, 1)), 0.0
+    real, generated = (
+        _sample(logits[labels == label], groups[labels == label], resamples, seed) for label in (0, 1)
     )
+    draws = resampled_metrics(real, generated, 0.0)
     bounds = interval(draws["auroc"], level)
     low, high = bounds if bounds else (None, None)
     value = auroc(labels, logits)

@@ -4,6 +4,7 @@ The source photograph is the group: all crops of one photograph stay on one side
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -124,7 +125,7 @@ def _cut(pixels: np.ndarray, side: int, scale: float, left: int, top: int) -> np
     return np.asarray(crop)
 
 
-def _about(rows: pd.DataFrame, image: str) -> dict[str, object]:
+def _about(rows: pd.DataFrame, image: str) -> dict[str, Any]:
     row = rows.loc[image]
     known = ["content", "class_name", "class_index", "group", "source"]
     values = {key: (None if pd.isna(row[key]) else row[key]) for key in known}

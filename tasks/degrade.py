@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from assets.degradations import parse
-from assets.imageset import ImageSetWriter, open_sets
+from assets.imageset import ImageSetWriter, open_sets, to_records
 from assets.params import REAL, Params, load_params
-from assets.picture import decode
+from assets.picture import PictureError, decode
 from assets.progress import progress
 from assets.seeds import rng
 from tasks.command import arguments_for, run_stage
@@ -21,18 +21,23 @@ def degrade(root: Path, params: Params, item: str) -> None:
     Ids are those of the clean images; `source` holds the recipe. What a picture becomes depends on the
     benchmark seed, the condition and its id alone.
     """
-    recipes = {name: parse(recipe) for name, recipe in params.degrade.items()}
+    recipes = {name: parse(recipe, f"degrade.{name}") for name, recipe in params.degrade.items()}
     table = pd.read_parquet(root / "artifacts" / "split" / item / "split.parquet")
     test = table[table["side"] == "test"].sort_values("id")
     holder = open_sets(image_folders(root, params, item))
-    about = [{key: _plain(value) for key, value in row.items()} for row in test[KEPT].to_dict("records")]
+    about = to_records(test[KEPT])
     out = root / "artifacts" / "degrade" / item
     out.mkdir(parents=True, exist_ok=True)  # a benchmark without conditions still has the folder
     writers = {name: ImageSetWriter(out / name) for name in recipes}
     for image, row in zip(progress(test["id"].tolist(), f"degrade {item}", len(test)), about, strict=True):
         pixels = decode(holder[image].read(image))  # once for all conditions
         for name, recipe in recipes.items():
-            data = recipe.encode(pixels, rng(params.seed, "degrade", name, image))
+            random = rng(params.seed, "degrade", name, image)
+            try:
+                data = recipe.encode(pixels, random)
+            except PictureError as error:  # too large for a codec: a counted row, no replacement
+                writers[name].add_unreadable(image, str(error), **row, source=str(recipe))
+                continue
             writers[name].add(image, data, **row, source=str(recipe))
     for writer in writers.values():
         with writer:
@@ -44,10 +49,6 @@ def image_folders(root: Path, params: Params, item: str) -> list[Path]:
     if item == REAL:
         return [root / "artifacts" / "collect" / name for name in params.real]
     return [root / "artifacts" / "generate" / item]
-
-
-def _plain(value: object) -> object:
-    return None if pd.isna(value) else value  # type: ignore[call-overload]
 
 
 def main(arguments: list[str]) -> None:

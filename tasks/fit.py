@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from assets.errors import AssayError
 from assets.imageset import ImageSet
 from assets.machine import device, make_repeatable
 from assets.params import Params, load_params
@@ -31,12 +32,14 @@ def fit(root: Path, params: Params, name: str) -> None:
     )
 
 
-def _real_images(root: Path, params: Params) -> list[np.ndarray]:
-    """All collected real images, (H, W, 3) uint8 each."""
+def _real_images(root: Path, params: Params) -> np.ndarray:
+    """All collected real images, (N, H, W, 3) uint8."""
     images: list[np.ndarray] = []
     for source in params.real:
         images += [decode(data) for _, data in ImageSet(root / "artifacts" / "collect" / source).stream()]
-    return images
+    if len({image.shape for image in images}) != 1:
+        raise AssayError("models trained here need real images of one shape: set 'crop' under 'real'")
+    return np.stack(images)
 
 
 def main(arguments: list[str]) -> None:

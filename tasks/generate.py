@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from assets.errors import AssayError
 from assets.imageset import ImageSet, ImageSetWriter, link_set
@@ -37,7 +38,8 @@ def _draw(model: Path, out: Path, name: str, spec: Generator, seed: int) -> None
     drawer = generators.open_model(model, spec.sampler, device())
     record = json.dumps(drawer.record, sort_keys=True)
     total = spec.count or 0
-    common = {"label": 1, "generator": name, "family": spec.family, "content": spec.content}
+    common = {"label": 1, "generator": name, "family": spec.family}
+    common |= {"released": spec.released, "content": spec.content}
     key = f"{name} {seed} {spec.model_dump_json()} {record}"
     with ImageSetWriter(out, resume=key) as writer, counter(f"generate {name}", total) as bar:
         bar.update(writer.done)
@@ -47,7 +49,7 @@ def _draw(model: Path, out: Path, name: str, spec: Generator, seed: int) -> None
                 generators.Request(derive_seed(seed, "generate", image), None, None) for image in images
             ]
             for image, request, pixels in zip(images, requests, drawer.draw(requests), strict=True):
-                own = {"seed": request.seed, "prompt": request.prompt, "group": image}
+                own: dict[str, Any] = {"seed": request.seed, "prompt": request.prompt, "group": image}
                 writer.add(image, encode(pixels), **common, **own, record=record)
                 bar.update()
 
@@ -57,7 +59,7 @@ def _pass_on(source: ImageSet, out: Path, name: str, spec: Generator, seed: int)
         raise AssayError(f"generators.{name}: {spec.from_} holds real images; import it without --real")
     if source.usable.empty:
         raise AssayError(f"generators.{name}: no picture in {spec.from_} can be used")
-    about: dict[str, object] = {"generator": name, "family": spec.family}
+    about: dict[str, object] = {"generator": name, "family": spec.family, "released": spec.released}
     if spec.content:
         about["content"] = spec.content
     link_set(source, out, take(source.rows, spec.count, seed), **about)

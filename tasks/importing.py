@@ -42,6 +42,7 @@ def import_pictures(
     real: bool,
     content: str = "photo",
     family: str | None = None,
+    released: str | None = None,
     out: Path | None = None,
 ) -> Imported:
     """Pack all pictures below `folder` into the image set data/`name`.
@@ -63,6 +64,7 @@ def import_pictures(
         "label": 0 if real else 1,
         "generator": "real" if real else name,
         "family": None if real else family,
+        "released": None if real else released,
         "content": content,
     }
     reasons: dict[str, int] = {}
@@ -89,7 +91,7 @@ def _add(
     if read.reason is not None:
         writer.add_unreadable(image, read.reason, **own)
         return read.reason
-    return writer.add(image, read.data, read.examined, **own).reason
+    return writer.add(image, read.data, examined=read.examined, **own).reason
 
 
 def _list(folder: Path) -> tuple[list[Path], int]:

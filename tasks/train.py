@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from assets.degradations import Recipe, parse
 from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of, write_json, write_text
 from assets.loader import Pictures, read_side
-from assets.machine import device, eval_batch, make_repeatable
+from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
 from assets.params import Detector as Spec
 from assets.progress import counter
@@ -26,8 +25,9 @@ from assets.seeds import derive_seed, rng
 from models import detectors
 from models.detectors.detector import Detector, save_weights, weights_digest
 from models.detectors.inputs import prepare
+from models.detectors.scoring import score_images
 from models.detectors.trained import CARD, LOG, WEIGHTS, trained_folder
-from models.loader import chunks, load_batches
+from models.loader import load_batches
 from tasks.command import arguments_for, run_stage
 
 CLASSES = ("real", "generated")
@@ -76,10 +76,11 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     start = weights_digest(detector)
     pictures.keep([image for side in sides.values() for image in side.images])
     view = TrainView(pictures, spec.crop, augment, origin)
-    log = _fit(detector, spec, sides, view, where)
-    logits = score_all(detector, spec.crop, pictures, list(sides["val"].images))
-    labels = np.array(list(sides["val"].images.values()))
+    training = _Training(detector, spec, sides, view, where)
+    log = training.run()
+    labels, logits = training.validate()
     threshold = metrics.best_threshold(labels, logits)
+    assert threshold is not None  # both classes are there
     folder = trained_folder(root, trained_on, name, seed)
     save_weights(detector, folder / WEIGHTS)
     write_text(folder / LOG, _csv(log))
@@ -94,7 +95,7 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
         "unreadable": {
             side: dict(zip(CLASSES, found.unreadable, strict=True)) for side, found in sides.items()
         },
-        "val": metrics.all_metrics(labels, logits, threshold or 0.0),
+        "val": metrics.all_metrics(labels, logits, threshold),
         "start": start,
         "versions": {"torch": torch.__version__, "timm": timm.__version__},
     }
@@ -124,27 +125,9 @@ class TrainView:
         return prepare(pixels, self.crop, random)
 
 
-@dataclass(frozen=True)
-class CentreView:
-    """An image as a detector judges it: its centre."""
-
-    pictures: Pictures
-    crop: int
-
-    def __call__(self, image: str) -> np.ndarray:
-        """Image id -> (3, crop, crop) uint8."""
-        return prepare(self.pictures.pixels(image), self.crop)
-
-
 def joined(crops: list[np.ndarray]) -> torch.Tensor:
     """Crops of one size as one batch (B, 3, S, S) uint8."""
     return torch.from_numpy(np.stack(crops))
-
-
-def score_all(detector: Detector, crop: int, pictures: Pictures, images: list[str]) -> np.ndarray:
-    """Logits (N,) float32 of the centres of these images, in their order."""
-    batches = load_batches(CentreView(pictures, crop), chunks(images, eval_batch()), joined)
-    return np.concatenate([detector.score(batch) for batch in batches])
 
 
 def epoch_images(sides: tuple[list[str], list[str]], epoch: int, origin: Origin) -> list[str]:
@@ -181,78 +164,85 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rising + 1) / (steps - rising + 1)))
 
 
-def _fit(
-    detector: Detector, spec: Spec, sides: dict[str, Side], view: TrainView, where: str
-) -> list[dict[str, Any]]:
-    """Train for all epochs; one line of the log an epoch."""
-    two = (sides["train"].of(0), sides["train"].of(1))
-    labels = sides["train"].images
-    optimizer = torch.optim.AdamW(detector.parameters(), lr=spec.lr, weight_decay=spec.weight_decay)
-    plan = [epoch_batches(epoch_images(two, epoch, view.origin), spec.batch) for epoch in range(spec.epochs)]
-    schedule = _rates(sum(map(len, plan)), spec.lr)
-    log = []
-    total = sum(len(batch) for batches in plan for batch in batches)
-    with counter(f"train {'/'.join(map(str, view.origin[2:]))}", total) as bar:
-        for epoch, batches in enumerate(plan):
-            torch.manual_seed(derive_seed(*view.origin, epoch))  # for networks with dropout
-            keys = [[(epoch, image) for image in batch] for batch in batches]
-            losses = []
-            for batch, pixels in zip(batches, load_batches(view, keys, joined), strict=True):
-                rate = next(schedule)
-                truth = torch.tensor([labels[image] for image in batch], dtype=torch.float32)
-                loss = _step(detector, optimizer, pixels, truth, rate)
-                if not math.isfinite(loss):
-                    raise AssayError(
-                        f"{where}: the loss became {loss} in epoch {epoch + 1} at a learning rate of "
-                        f"{rate:g}: lower {where}.lr. Images of this batch: {', '.join(batch)}"
-                    )
-                losses.append(loss * len(batch))
-                bar.update(len(batch))
-            val = sides["val"].images
-            logits = score_all(detector, spec.crop, view.pictures, list(val))
-            if not np.isfinite(logits).all():
-                bad = [image for image, logit in zip(val, logits, strict=True) if not np.isfinite(logit)]
-                raise AssayError(
-                    f"{where}: after epoch {epoch + 1} the score of {bad[0]} (and {len(bad) - 1} more "
-                    f"images of val) is not a number: lower {where}.lr"
-                )
-            auroc = metrics.auroc(list(val.values()), logits)
-            log.append(
-                {
-                    "epoch": epoch + 1,
-                    "loss": sum(losses) / sum(map(len, batches)),
-                    "val_auroc": auroc,
-                    "lr": rate,
-                }
+@dataclass
+class _Training:
+    """One training under way."""
+
+    detector: Detector
+    spec: Spec
+    sides: dict[str, Side]
+    view: TrainView
+    where: str
+    """The detector's place in the parameters, for messages."""
+
+    def __post_init__(self) -> None:
+        rate, decay = self.spec.lr, self.spec.weight_decay
+        self.optimizer = torch.optim.AdamW(self.detector.parameters(), lr=rate, weight_decay=decay)
+        self.classes = (self.sides["train"].of(0), self.sides["train"].of(1))
+        self.images = 2 * min(map(len, self.classes))
+        """Images an epoch."""
+
+    def run(self) -> list[dict[str, float]]:
+        """Train for all epochs; one line of the log an epoch."""
+        log = []
+        label = f"train {'/'.join(map(str, self.view.origin[2:]))}"
+        with counter(label, self.spec.epochs * self.images) as bar:
+            for epoch in range(self.spec.epochs):
+                line = {"epoch": epoch + 1, **self._epoch(epoch, bar)}
+                log.append(line)
+                bar.set_postfix(loss=f"{line['loss']:.3f}", val_auroc=f"{line['val_auroc']:.3f}")
+        return log
+
+    def validate(self) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and logits (N,) of the val images.
+
+        Raises:
+            AssayError: a logit is not finite.
+        """
+        images = self.sides["val"].images
+        (logits,) = score_images([(self.detector, self.spec.crop)], self.view.pictures, list(images))
+        bad = [image for image, logit in zip(images, logits, strict=True) if not math.isfinite(logit)]
+        if bad:
+            raise AssayError(
+                f"{self.where}: the scores of {len(bad)} val images are not finite, first {bad[0]}: "
+                f"lower {self.where}.lr"
             )
-            bar.set_postfix(loss=f"{log[-1]['loss']:.3f}", val_auroc=f"{auroc:.3f}")
-    return log
+        return np.array(list(images.values())), logits
 
+    def _epoch(self, epoch: int, bar: Any) -> dict[str, float]:
+        origin = self.view.origin
+        torch.manual_seed(derive_seed(*origin, epoch))  # for networks with dropout
+        batches = epoch_batches(epoch_images(self.classes, epoch, origin), self.spec.batch)
+        keys = [[(epoch, image) for image in batch] for batch in batches]
+        loss = rate = 0.0
+        for step, pixels in enumerate(load_batches(self.view, keys, joined)):
+            rate = learning_rate(epoch * len(batches) + step, self.spec.epochs * len(batches), self.spec.lr)
+            loss += self._step(batches[step], pixels, rate, epoch) * len(batches[step])
+            bar.update(len(batches[step]))
+        auroc = metrics.auroc(*self.validate())
+        assert auroc is not None  # both classes are there
+        return {"loss": loss / self.images, "val_auroc": auroc, "lr": rate}
 
-def _rates(steps: int, peak: float) -> Iterator[float]:
-    return (learning_rate(step, steps, peak) for step in range(steps))
-
-
-def _step(
-    detector: Detector,
-    optimizer: torch.optim.Optimizer,
-    pixels: torch.Tensor,
-    truth: torch.Tensor,
-    rate: float,
-) -> float:
-    """One step on a batch (B, 3, S, S) uint8 with labels (B,); returns the mean loss before it."""
-    where = next(detector.parameters()).device
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    detector.train()
-    mixed = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    with torch.autocast(where.type, torch.bfloat16, enabled=mixed):
-        logits = detector(pixels.to(where))
-    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth.to(where))
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss.item()
+    def _step(self, batch: list[str], pixels: torch.Tensor, rate: float, epoch: int) -> float:
+        """One step on pixels (B, 3, S, S) uint8 of the images `batch`; returns the mean loss before it."""
+        where = next(self.detector.parameters()).device
+        truth = torch.tensor([float(self.sides["train"].images[image]) for image in batch], device=where)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.detector.train()
+        mixed = where.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.autocast(where.type, torch.bfloat16, enabled=mixed):
+            logits = self.detector(pixels.to(where))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
+        if not math.isfinite(value := loss.item()):
+            raise AssayError(
+                f"{self.where}: the loss became {value} in epoch {epoch + 1} at a learning rate of {rate:g}: "
+                f"lower {self.where}.lr. Images of this batch: {', '.join(batch)}"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return value
 
 
 def _folders(root: Path, params: Params, trained_on: str) -> list[Path]:
@@ -274,10 +264,11 @@ def _side(root: Path, trained_on: str, side: str, pictures: Pictures) -> Side:
     found = Side(images, unreadable)
     for label, item in enumerate((REAL, trained_on)):
         if not found.of(label):
+            listed = int((rows["label"] == label).sum())
             raise AssayError(
-                f"no {CLASSES[label]} image is left for {side}: artifacts/split/{item} has "
-                f"{int((rows['label'] == label).sum())} on that side, {unreadable[label]} of them unreadable; "
-                "import or generate more, or change the shares under 'split'"
+                f"no {CLASSES[label]} image is left for {side}: artifacts/split/{item} has {listed} on that "
+                f"side, {unreadable[label]} of them unreadable. "
+                "Import or generate more, or change the shares under 'split'"
             )
     return found
 
@@ -286,7 +277,7 @@ def _counts(side: Side) -> dict[str, int]:
     return {name: len(side.of(label)) for label, name in enumerate(CLASSES)}
 
 
-def _csv(log: list[dict[str, Any]]) -> str:
+def _csv(log: list[dict[str, float]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(log[0]), lineterminator="\n")
     writer.writeheader()

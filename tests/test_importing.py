@@ -1,4 +1,4 @@
-"""`import_pictures` on a folder of everything that goes wrong: one row each, nothing lost, nothing replaced."""
+"""`import_pictures` on a folder of everything that goes wrong: one row each, nothing lost."""
 
 import os
 from functools import partial

@@ -61,7 +61,7 @@ def test_a_date_must_be_quoted() -> None:
 
 
 def test_what_is_not_yaml_or_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="params.yaml is not there: `assay use mini` writes one"):
+    with pytest.raises(ParamsError, match=r"params.yaml is not there: `assay use mini` writes one"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("seed: 1\n  real: [\n")
     with pytest.raises(ParamsError, match=r"params.yaml is not YAML at line 2, column \d+"):

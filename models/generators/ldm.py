@@ -50,6 +50,6 @@ def fit(images,out,o,seed,device,log=None):
     with initialised_from(seed,"ldm"):
         model=unet(z.shape[-1],o['channels'],1,o['latent'],attention=o.get('attention',False))
     model=model.to(memory_format=torch.channels_last)
-    sch=DDIMScheduler(num_train_timesteps=1000,beta_schedule=o.get('beta',"scaled_linear"),beta_start=0.0015,beta_end=0.0195*2,prediction_type="v_prediction",clip_sample=False,set_alpha_to_one=True,timestep_spacing="trailing")
+    sch=DDIMScheduler(num_train_timesteps=1000,beta_schedule=o.get('beta',"scaled_linear"),beta_start=0.0015,beta_end=0.0195*2,prediction_type=o.get("pred","sample"),clip_sample=False,set_alpha_to_one=True,timestep_spacing="trailing")
     m=train_denoiser(model,sch,lambda step: z[b.integers(len(z),o['batch'])],b,o['steps'],o['lr'],o.get('span',100),"fit ldm",log)
     return LDMPipeline(vae.eval(),m.eval(),sch), z

@@ -1,0 +1,174 @@
+"""Made-up predictions and summaries: a benchmark that nobody had to run."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from assets.params import REAL, Params, parse_params
+from assets.predictions import predictions_path, write_predictions
+from assets.seeds import derive_seed, rng
+
+FAMILIES = {"dcgan": "gan", "ddpm": "pixel-diffusion", "ldm": "latent-diffusion", "vqdm": "vq-diffusion"}
+GENERATORS = tuple(FAMILIES)
+CONDITIONS = {
+    "lr112": "resize(0.5)",
+    "lr64": "resize(0.2857)",
+    "jpeg65": "jpeg(65)",
+    "jpeg30": "jpeg(30)",
+    "blur3": "blur(3)",
+    "blur5": "blur(5)",
+}
+
+
+def benchmark_params(
+    generators: Sequence[str] = GENERATORS,
+    detectors: Sequence[str] = ("resnet18", "cnnspot"),
+    conditions: Sequence[str] = tuple(CONDITIONS),
+    seeds: Sequence[int] = (0,),
+    train: Sequence[str] | None = None,
+    resamples: int = 100,
+) -> Params:
+    """The mini benchmark, or less of it."""
+    return parse_params(
+        {
+            "seed": 1,
+            "real": {"photos": {"from": "data/photos", "count": 900, "crop": 64}},
+            "generators": {
+                name: {"from": f"data/{name}", "family": FAMILIES.get(name, "gan"), "released": "2021-11"}
+                for name in generators
+            },
+            "degrade": {name: CONDITIONS[name] for name in conditions},
+            "detectors": {name: {"model": "resnet18", "crop": 64} for name in detectors},
+            "train": {"generators": list(train or generators), "seeds": list(seeds)},
+            "report": {"resamples": resamples, "level": 0.95},
+        },
+        "params",
+    )
+
+
+def rows(
+    trained_on: str,
+    tested_on: str,
+    logits: Sequence[float],
+    *,
+    detector: str = "resnet18",
+    condition: str = "clean",
+    seed: int = 0,
+    threshold: float = 0.0,
+    groups: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """What one detector said of images `<tested_on>-0000`, ...; a NaN is an unreadable image."""
+    values = np.asarray(logits, np.float32)
+    count = len(values)
+    ids = [f"{tested_on}-{index:04d}" for index in range(count)]
+    return pd.DataFrame(
+        {
+            "id": ids,
+            "label": np.full(count, int(tested_on != REAL), np.int8),
+            "generator": tested_on,
+            "group": list(groups) if groups is not None else ids,
+            "class_name": None,
+            "content": "photo",
+            "condition": condition,
+            "detector": detector,
+            "seed": np.full(count, seed, np.int64),
+            "trained_on": trained_on,
+            "tested_on": tested_on,
+            "weights": f"{derive_seed(trained_on, detector, seed):064x}",
+            "threshold": threshold,
+            "logit": values,
+            "status": np.where(np.isfinite(values), "ok", "unreadable"),
+        }
+    )
+
+
+def scores(params: Params, trained_on: str, tested_on: str, count: int) -> pd.DataFrame:
+    """All rows of one file: good in-domain, poor elsewhere, worse when degraded; seven images a group."""
+    frames = []
+    groups = [f"g{index // 7:04d}" for index in range(count)]
+    for detector in params.detectors:
+        for seed in params.train.seeds:
+            for step, condition in enumerate(params.conditions):
+                random = rng(trained_on, tested_on, detector, seed, condition)
+                apart = (
+                    0.0 if tested_on == REAL else 4.0 if tested_on == trained_on else 4 * random.random() - 1
+                )
+                noise = random.normal(size=count) + random.normal(size=count // 7 + 1)[np.arange(count) // 7]
+                logits = (noise - 1.5 + apart / (1 + 0.4 * step)).round(2)
+                logits[count // 2] = np.nan
+                frames.append(
+                    rows(
+                        trained_on,
+                        tested_on,
+                        logits,
+                        detector=detector,
+                        condition=condition,
+                        seed=seed,
+                        threshold=0.25,
+                        groups=groups,
+                    )
+                )
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_benchmark(root: Path, params: Params, n_real: int = 40, n_generated: int = 30) -> None:
+    """Everything that the report reads, under `root`/artifacts."""
+    counts = {REAL: n_real, **dict.fromkeys(params.generators, n_generated)}
+    for trained_on in params.train.generators:
+        for tested_on, count in counts.items():
+            frame = scores(params, trained_on, tested_on, count)
+            write_predictions(predictions_path(root, trained_on, tested_on), frame)
+    for item, count in counts.items():
+        write_summaries(root, item, count)
+    for index, name in enumerate(params.generators):
+        write_audit(root, name, leak=index == 0)
+
+
+def write_summaries(root: Path, item: str, num_test: int) -> None:
+    """Summaries of dedupe and split that agree with `num_test` test images."""
+    split = {"train": 2 * num_test, "val": num_test, "test": num_test}
+    kept = 4 * num_test
+    removed = {"exact-copy": 3, "near-duplicate": 5, "unreadable": 2}
+    dedupe = {"item": item, "images": kept + 10, "kept": kept, "unreadable": 2, "removed": removed}
+    groups = {side: count // 7 + 1 for side, count in split.items()}
+    write_json(root / "artifacts" / "dedupe" / item / "summary.json", dedupe)
+    write_json(
+        root / "artifacts" / "split" / item / "summary.json",
+        {"item": item, "images": split, "groups": groups},
+    )
+
+
+def write_audit(root: Path, name: str, leak: bool, advice: Sequence[str] | None = None) -> None:
+    """An audit with a leak in `bytes`, or a clean one."""
+    features = {
+        "all": _feature(0.97 if leak else 0.53, leak),
+        "format": _feature(0.5, False),
+        "dimensions": _feature(0.5, False),
+        "bytes": _feature(0.97 if leak else 0.54, leak),
+        "jpeg": {"auroc": None, "low": None, "high": None, "alarm": False},
+    }
+    told = ["bytes: store both classes alike"] if leak else []
+    document = {
+        "generator": name,
+        "verdict": "leak" if leak else "clean",
+        "n_real": 630,
+        "n_generated": 480,
+        "features": features,
+        "advice": told if advice is None else list(advice),
+        "more": "keys of a later version",
+    }
+    write_json(root / "artifacts" / "audit" / name / "audit.json", document)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a document, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document), "utf-8")
+
+
+def _feature(value: float, alarm: bool) -> dict[str, Any]:
+    return {"auroc": value, "low": value - 0.02, "high": min(value + 0.02, 1.0), "alarm": alarm}
