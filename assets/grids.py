@@ -109,6 +109,21 @@ class Grid:
         return 100 if self.metric in _PERCENT else 1
 
 
+def about_intervals(params: Params) -> str:
+    """What intervals, and the spread over seeds, do and do not cover."""
+    seeds, spec = len(params.train.seeds), params.report
+    images = (
+        f"Intervals cover {spec.level * 100:g} % of {spec.resamples} bootstrap resamples of groups of test "
+        "images: what other images could have given."
+    )
+    if seeds == 1:
+        return f"{images} Every detector was trained once: what another training could give is not in them."
+    return (
+        f"{images} Numbers are means over {seeds} training seeds, ± their standard deviation: what another "
+        "training could have given."
+    )
+
+
 def cross_generator_grid(tabulated: Tabulated, params: Params, metric: str) -> Grid:
     """Clean test images: trained on (rows) x tested on (columns), then the means under their own names."""
     found = _by_key(tabulated)
@@ -145,11 +160,11 @@ def degraded_grid(tabulated: Tabulated, params: Params, metric: str, kind: str) 
             cells = tuple(found.get((kind, detector, trained_on, ALL, name)) for name in conditions)
             rows.append(Row(detector, trained_on or "mean", trained_on == ALL, cells))
     columns = tuple(name or MEAN_OF_DEGRADED for name in conditions)
+    mean = f"{MEAN_OF_DEGRADED}: mean over the conditions, {CLEAN} left out (GenImage Table 5: Avg). "
     layout = (
         f"Each number is the {kind}: {MEANS[kind]}. Columns: the condition, applied to real and generated "
-        f"test images alike and never to training images; {MEAN_OF_DEGRADED}: mean over the conditions, "
-        f"{CLEAN} left out (GenImage Table 5 prints it as Avg). Last row of a detector: mean over training "
-        "generators."
+        f"test images alike and never to training images. {mean if params.degrade else ''}"
+        "Last row of a detector: mean over training generators."
     )
     return _grid(metric, layout, columns, int(bool(params.degrade)), rows, params)
 

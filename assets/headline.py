@@ -172,8 +172,8 @@ def _say_ranking(numbers: dict[str, Any]) -> str:
     second = numbers["detectors"][order[1]][CROSS_GENERATOR]["clean"]["auroc"]
     lead = ranking["lead"]
     sure = lead["low"] is not None and lead["low"] > 0
-    verdict = "a lead that holds on other test images" if sure else "too close to call on these test images"
-    return f"{text} Next comes {order[1]} with {shown(second)}: {verdict} (lead {shown(lead)})."
+    verdict = "a clear lead of" if sure else "too close to call, the lead being"
+    return f"{text} Next comes {order[1]} with {shown(second)}: {verdict} {shown(lead)}."
 
 
 def _say_untrusted(trust: Sequence[dict[str, Any]]) -> str:
@@ -220,7 +220,7 @@ def _say_audit(params: Params, audits: Audits) -> str:
         )
     text = (
         f"The audit warns: file metadata alone tells real from generated images for {_listed(leaks)}; scores "
-        "on them may rest on how files were made, not on what they show."
+        "there may rest on how files were made, not on what they show."
     )
     return f"{text} No shortcut was found for {_listed(clean)}." if clean else text
 

@@ -18,7 +18,7 @@ from assets.tabulate import Tabulated
 
 # Orange below guessing, nearly white at guessing (0.5), blue above: told apart with any colour vision.
 _COLOURS = LinearSegmentedColormap.from_list("assay", ["#b35806", "#f6f3ee", "#2166ac"])
-_CELL = 0.86, 0.5  # inches
+_CELL = 0.86, 0.4  # inches
 _DPI = 144
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from assets.cells import CELL
-from assets.grids import Grid, cross_generator_grid, degraded_grid
+from assets.grids import Grid, about_intervals, cross_generator_grid, degraded_grid
 from assets.means import CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
 from assets.params import CLEAN, REAL, Params
 from assets.tabulate import Tabulated
@@ -13,14 +13,14 @@ def cross_generator_markdown(tabulated: Tabulated, params: Params, lineage: str,
     """The cross-generator table: AUROC with intervals, then the other metrics."""
     metrics = ("auroc", "accuracy", "balanced_accuracy", "ap", "accuracy_real", "accuracy_generated")
     grids = [cross_generator_grid(tabulated, params, metric) for metric in metrics]
-    parts = ["# Cross-generator table", _hashes(lineage, recipe), grids[0].layout, _intervals(params)]
+    parts = ["# Cross-generator table", _hashes(lineage, recipe), grids[0].layout, about_intervals(params)]
     parts += [_section(grid, grid.title) for grid in grids]
     return "\n\n".join([*parts, "## Images", _images(tabulated, params)]) + "\n"
 
 
 def degraded_markdown(tabulated: Tabulated, params: Params, lineage: str, recipe: str) -> str:
     """The degraded table: in-domain, all test sets and the others, by AUROC and by accuracy."""
-    parts = ["# Degraded table", _hashes(lineage, recipe), _intervals(params), _conditions(params)]
+    parts = ["# Degraded table", _hashes(lineage, recipe), about_intervals(params), _conditions(params)]
     for kind in (IN_DOMAIN, PLAIN_MEAN, CROSS_GENERATOR):
         grids = [degraded_grid(tabulated, params, metric, kind) for metric in ("auroc", "accuracy")]
         parts += [f"## {kind}", grids[0].layout]
@@ -93,15 +93,6 @@ def _conditions(params: Params) -> str:
 
 def _hashes(lineage: str, recipe: str) -> str:
     return f"lineage `{lineage}`  \nrecipe `{recipe}`"
-
-
-def _intervals(params: Params) -> str:
-    seeds = len(params.train.seeds)
-    over = f" Numbers are means over {seeds} training seeds, ± their standard deviation." if seeds > 1 else ""
-    return (
-        f"Intervals cover {params.report.level:.0%} of {params.report.resamples} bootstrap resamples of "
-        f"groups of test images.{over}"
-    )
 
 
 def _escape(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from assets.cells import Cell
-from assets.grids import NO_DATA, Grid, cross_generator_grid, degraded_grid
+from assets.grids import NO_DATA, Grid, about_intervals, cross_generator_grid, degraded_grid
 from assets.headline import Audits, sentences, shown
 from assets.inventory import Holding
 from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
@@ -67,6 +67,7 @@ def render_page(data: PageData) -> str:
         images={name: _data_uri(png) for name, png in data.images.items()},
         shades=range(1, _SHADES + 1),
         feature_sets=_feature_sets(data.audits),
+        about_intervals=about_intervals(params),
         means=MEANS,
         kinds=(IN_DOMAIN, CROSS_GENERATOR, PLAIN_MEAN),
         real=REAL,

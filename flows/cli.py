@@ -19,30 +19,33 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="""A benchmark factory for detectors of AI-generated images.
 
-    From real images and a list of generators in params.yaml, [b]assay[/b] makes the fakes, removes
-    duplicates, splits, degrades, trains detectors, evaluates them and prints tables, in which every number
-    can be traced by a hash. Only what a change touches is computed again.
+    From real images and a list of generators in params.yaml, assay makes the fakes, removes duplicates,
+    splits, degrades, trains detectors, evaluates them and prints tables, in which every number can be traced
+    by a hash. Only what a change touches is computed again.
 
-    [b]From nothing to a table:[/b]
+    \b
+    From nothing to a table:
+      assay use mini    a small benchmark that needs no download
+      assay plan        what would run, why, and how much
+      assay run         run it
+      assay table       read it
 
-        assay use mini            a small benchmark: photographs and generators that need no download
-
-        assay plan                what would run, why, and how much
-
-        assay run                 run it
-
-        assay table               read it
+    \b
+    Then add a generator of your own and see how well detectors know it:
+      assay import ~/sdxl --as sdxl --family latent-diffusion --released 2023-07
+      (paste the entry that is printed into params.yaml)
+      assay run
     """,
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ROOT = Path()
 
 
-@app.command()
+@app.command(short_help="Start from a preset.")
 def use(
     preset: Annotated[str, typer.Argument(help="A name in presets/, e.g. mini.")],
     force: Annotated[
@@ -51,7 +54,9 @@ def use(
 ) -> None:
     """Start from a preset: copy it to params.yaml and pack the pictures it comes with.
 
-    Example: assay use mini
+    \b
+    Examples:
+      assay use mini
     """
     from flows import presets
 
@@ -60,7 +65,7 @@ def use(
     print("next: `assay plan`, then `assay run`")
 
 
-@app.command()
+@app.command(short_help="What would run, why, and how much.")
 def plan(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages, families or paths; nothing: everything.")
@@ -69,7 +74,11 @@ def plan(
 ) -> None:
     """Say which stages would run and why, and how many images that is. Nothing is run.
 
-    Examples: assay plan / assay plan train / assay plan results
+    \b
+    Examples:
+      assay plan
+      assay plan train            the trainings and what they need
+      assay plan --json | jq '.[].stage'
     """
     from flows.plan import plan as make_plan
 
@@ -88,7 +97,7 @@ def plan(
     print(f"\n{len(planned)} stages would run{_duration(planned)}; `assay run` runs them")
 
 
-@app.command()
+@app.command(short_help="Bring the benchmark up to date.")
 def run(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages, families or paths; nothing: everything.")
@@ -101,7 +110,12 @@ def run(
     with Ctrl-C and start again whenever you like: finished stages are not repeated. A stage's output is in
     .assay/logs/STAGE.log. With PREFECT_API_URL set, the run is recorded by that server.
 
-    Examples: assay run / assay run --jobs 8 / assay run train@dcgan-resnet18-0
+    \b
+    Examples:
+      assay run
+      assay run --jobs 8
+      assay run generate           all generators, and what they need
+      assay run train@dcgan-resnet18-0
     """
     from flows.dvc import heal_lock
     from flows.plan import check_inputs
@@ -126,13 +140,16 @@ def run(
         )
 
 
-@app.command()
+@app.command(short_help="Print a table.")
 def table(
     name: Annotated[str, typer.Argument(help="Which table.")] = "cross_generator",
 ) -> None:
     """Print a table of results/; every table ends with the hash that it comes from.
 
-    Examples: assay table / assay table robustness
+    \b
+    Examples:
+      assay table
+      assay table degraded
     """
     from assets.lineage import is_current
 
@@ -147,7 +164,7 @@ def table(
         print("\nnote: something it depends on has changed since; `assay plan` says what", file=sys.stderr)
 
 
-@app.command()
+@app.command(short_help="Trace a hash, a file or a stage to what it came from.")
 def lineage(
     of: Annotated[
         str | None, typer.Argument(metavar="HASH|PATH", help="A hash or its beginning, a path, a stage.")
@@ -158,8 +175,12 @@ def lineage(
 
     Without an argument: the hashes of the benchmark and of every stage.
 
-    Examples: assay lineage / assay lineage 3f9a02 / assay lineage results/cross_generator.md / assay lineage
-    artifacts/train/dcgan/resnet18-s0 --json
+    \b
+    Examples:
+      assay lineage
+      assay lineage 3f9a02
+      assay lineage results/cross_generator.md
+      assay lineage artifacts/train/dcgan/resnet18-s0 --json
     """
     from assets.lineage import BENCHMARK, Lineage
 
@@ -177,11 +198,14 @@ def lineage(
         _print_trace(rows)
 
 
-@app.command()
+@app.command(short_help="List the generators.")
 def generators(as_json: Json = False) -> None:
     """List the generators of params.yaml: what each is, where its images come from, how many are there.
 
-    Example: assay generators --json
+    \b
+    Examples:
+      assay generators
+      assay generators --json
     """
     from flows.inventory import generators as listed
 
@@ -192,11 +216,14 @@ def generators(as_json: Json = False) -> None:
         _print_records(rows)
 
 
-@app.command()
+@app.command(short_help="List the detectors.")
 def detectors(as_json: Json = False) -> None:
     """List the detectors of params.yaml: what each is, and how many of its trainings are done.
 
-    Example: assay detectors --json
+    \b
+    Examples:
+      assay detectors
+      assay detectors --json
     """
     from flows.inventory import detectors as listed
 
@@ -207,7 +234,7 @@ def detectors(as_json: Json = False) -> None:
         _print_records(rows)
 
 
-@app.command("import")
+@app.command("import", short_help="Pack a folder of pictures of your own.")
 def import_(
     path: Annotated[Path, typer.Argument(help="A folder of pictures; its subfolders' names are classes.")],
     as_: Annotated[str, typer.Option("--as", metavar="NAME", help="Name: a-z, 0-9 and _.")],
@@ -224,8 +251,10 @@ def import_(
 
     The original bytes are kept. params.yaml is not touched: the entry to paste is printed.
 
-    Examples: assay import ~/sdxl --as sdxl --family latent-diffusion --released 2023-07 /
-    assay import ~/holiday --as holiday --real
+    \b
+    Examples:
+      assay import ~/sdxl --as sdxl --family latent-diffusion --released 2023-07
+      assay import ~/holiday --as holiday --real
     """
     from flows.importing import import_folder
 
@@ -253,16 +282,16 @@ def _end(number: int, frame: object) -> None:
 def _run_flow(jobs: int, targets: list[str] | None) -> dict[str, Any]:
     """Run the flow; a failed run ends the program with status 1."""
     _calm_prefect()
-    from flows.benchmark import RunFailed, benchmark
+    from flows.benchmark import RunFailed, TerminationSignal, benchmark
 
     try:
         return benchmark(jobs=jobs, targets=targets)
     except RunFailed as failed:
         print(f"\n{failed}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, TerminationSignal) as ended:
         print("\nstopped; `assay run` goes on where it was", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
 
 
 def _calm_prefect() -> None:

@@ -27,6 +27,7 @@ _DVC = [sys.executable, "-m", "dvc"]
 _GUARD = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
 _LAST_GOOD = WORKSPACE / "dvc.lock.good"
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock|failed to lock")
+_SAID = re.compile(r"^ERROR: (?:failed to reproduce '.*?': )?(.+)$", re.MULTILINE)
 _POLL = 0.05
 _BUSY_PATIENCE = 60.0
 _TAIL = 15
@@ -125,7 +126,8 @@ def repro(
         if not _BUSY.search(text) or pause is None:
             break
         control.stop.wait(pause)  # another dvc holds a path of ours for the moment
-    raise StageFailed(stage, f"exit status {status}", log, _tail(text))
+    said = _SAID.findall(text)
+    raise StageFailed(stage, said[-1] if said else f"dvc ended with status {status}", log, _tail(text))
 
 
 def heal_lock(root: Path) -> str | None:
@@ -256,4 +258,5 @@ def _read(log: Path) -> str:
 
 
 def _tail(text: str) -> str:
-    return "\n".join(text.rstrip().splitlines()[-_TAIL:])
+    lines = [line for line in text.rstrip().splitlines() if not line.startswith("ERROR: failed to repro")]
+    return "\n".join(lines[-_TAIL:])

@@ -136,7 +136,8 @@ def _auroc(
         return {"auroc": None, "low": None, "high": None, "alarm": False}
     logits = out_of_fold(features, labels, groups, folds, seed) - 0.5
     real, generated = (
-        _sample(logits[labels == label], groups[labels == label], resamples, seed) for label in (0, 1)
+        _sample(logits[labels == label], groups[labels == label], resamples, derive_seed(seed, label))
+        for label in (0, 1)
     )
     draws = resampled_metrics(real, generated, 0.0)
     bounds = interval(draws["auroc"], level)
@@ -147,7 +148,7 @@ def _auroc(
 
 def _sample(logits: np.ndarray, groups: np.ndarray, resamples: int, seed: int) -> Sample:
     names, position = np.unique(groups, return_inverse=True)
-    return Sample(logits, position, draw_groups(len(names), resamples, derive_seed(seed, len(names))))
+    return Sample(logits, position, draw_groups(len(names), resamples, seed))
 
 
 def _kept(root: Path, item: str, folders: list[Path]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Scoring one item's test images under every condition, by all detectors trained on one generator."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,25 +39,29 @@ def evaluate(root: Path, params: Params, trained_on: str, tested_on: str) -> Non
     ]
     test = read_side(root / "artifacts" / "split" / tested_on, "test")
     test["group"] = test["group"].fillna(test["id"])
-    frames = []
+    frames: list[pd.DataFrame] = []
     with counter(f"evaluate {trained_on} on {tested_on}", len(test) * len(params.conditions)) as bar:
         for condition in params.conditions:
             pictures = Pictures(_folders(root, params, tested_on, condition))
-            reasons = [pictures.reason(image) for image in test["id"]]
-            readable = [image for image, bad in zip(test["id"], reasons, strict=True) if bad is None]
-            bar.update(len(test) - len(readable))
-            logits = np.full((len(judges), len(test)), np.nan, np.float32)
-            scored = np.array([bad is None for bad in reasons], bool)
-            logits[:, scored] = score_images(
-                [(judge.detector, judge.spec.crop) for judge in judges], pictures, readable, bar
-            )
-            about = test[CARRIED].assign(
-                condition=condition, tested_on=tested_on, status=[bad or OK for bad in reasons]
-            )
-            frames += [
-                _said(about, judge, row, trained_on) for judge, row in zip(judges, logits, strict=True)
-            ]
+            about = test[CARRIED].assign(condition=condition, trained_on=trained_on, tested_on=tested_on)
+            frames += _score(judges, pictures, about, bar)
     write_predictions(predictions_path(root, trained_on, tested_on), pd.concat(frames, ignore_index=True))
+
+
+def _score(judges: list[Trained], pictures: Pictures, about: pd.DataFrame, bar: Any) -> list[pd.DataFrame]:
+    """Predictions of each detector for the images that the rows `about` name."""
+    reasons = [pictures.reason(image) for image in about["id"]]
+    readable = np.array([reason is None for reason in reasons], bool)
+    bar.update(int(np.sum(~readable)))
+    logits = np.full((len(judges), len(about)), np.nan, np.float32)
+    pairs = [(judge.detector, judge.spec.crop) for judge in judges]
+    logits[:, readable] = score_images(pairs, pictures, about["id"][readable].tolist(), bar)
+    about = about.assign(status=[reason or OK for reason in reasons])
+    kept = ("detector", "seed", "weights", "threshold")
+    return [
+        about.assign(**{name: judge.card[name] for name in kept}, logit=row)
+        for judge, row in zip(judges, logits, strict=True)
+    ]
 
 
 def _judge(folder: Path, params: Params, name: str) -> Trained:
@@ -76,18 +81,6 @@ def _folders(root: Path, params: Params, item: str, condition: str) -> list[Path
     if item == REAL:
         return [artifacts / "collect" / name for name in params.real]
     return [artifacts / "generate" / item]
-
-
-def _said(about: pd.DataFrame, judge: Trained, logits: np.ndarray, trained_on: str) -> pd.DataFrame:
-    """What one detector said about the images of one condition."""
-    return about.assign(
-        detector=judge.card["detector"],
-        seed=judge.card["seed"],
-        trained_on=trained_on,
-        weights=judge.card["weights"],
-        threshold=judge.card["threshold"],
-        logit=logits,
-    )
 
 
 def main(arguments: list[str]) -> None:

@@ -20,6 +20,7 @@ from assets.loader import Pictures, read_side
 from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
 from assets.params import Detector as Spec
+from assets.picture import PictureError
 from assets.progress import counter
 from assets.seeds import derive_seed, rng
 from models import detectors
@@ -78,9 +79,7 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     view = TrainView(pictures, spec.crop, augment, origin)
     training = _Training(detector, spec, sides, view, where)
     log = training.run()
-    labels, logits = training.validate()
-    threshold = metrics.best_threshold(labels, logits)
-    assert threshold is not None  # both classes are there
+    judged = _judged(*training.validate())
     folder = trained_folder(root, trained_on, name, seed)
     save_weights(detector, folder / WEIGHTS)
     write_text(folder / LOG, _csv(log))
@@ -90,12 +89,9 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
         "seed": seed,
         "spec": spec.model_dump(),
         "weights": sha256_of(folder / WEIGHTS),
-        "threshold": threshold,
-        "images": {side: _counts(found) for side, found in sides.items()},
-        "unreadable": {
-            side: dict(zip(CLASSES, found.unreadable, strict=True)) for side, found in sides.items()
-        },
-        "val": metrics.all_metrics(labels, logits, threshold),
+        **judged,
+        "images": {side: _by_class([len(found.of(0)), len(found.of(1))]) for side, found in sides.items()},
+        "unreadable": {side: _by_class(found.unreadable) for side, found in sides.items()},
         "start": start,
         "versions": {"torch": torch.__version__, "timm": timm.__version__},
     }
@@ -119,7 +115,10 @@ class TrainView:
         """(epoch, image id) -> (3, crop, crop) uint8."""
         epoch, image = key
         random = rng(*self.origin, epoch, image)
-        pixels = self.augment.apply(self.pictures.pixels(image), random)
+        try:
+            pixels = self.augment.apply(self.pictures.pixels(image), random)
+        except PictureError as error:
+            raise AssayError(f"the augmentation {self.augment} cannot be done to {image}: {error}") from None
         if random.random() < 0.5:
             pixels = pixels[:, ::-1]
         return prepare(pixels, self.crop, random)
@@ -273,8 +272,15 @@ def _side(root: Path, trained_on: str, side: str, pictures: Pictures) -> Side:
     return found
 
 
-def _counts(side: Side) -> dict[str, int]:
-    return {name: len(side.of(label)) for label, name in enumerate(CLASSES)}
+def _judged(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+    """The threshold that is best on val, and how good the detector is there."""
+    threshold = metrics.best_threshold(labels, logits)
+    assert threshold is not None  # both classes are there
+    return {"threshold": threshold, "val": metrics.all_metrics(labels, logits, threshold)}
+
+
+def _by_class(counts: list[int]) -> dict[str, int]:
+    return dict(zip(CLASSES, counts, strict=True))
 
 
 def _csv(log: list[dict[str, float]]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 # Set before any test module imports a library that reads them at import time.
@@ -16,6 +17,10 @@ os.environ["DO_NOT_TRACK"] = "1"
 os.environ["DVC_NO_ANALYTICS"] = "1"
 for _variable in ("ASSAY_WORKERS", "ASSAY_BATCH", "ASSAY_DEVICE", "PREFECT_API_URL"):
     os.environ.pop(_variable, None)
+
+# Shared machines pause: how long an example took says nothing.
+settings.register_profile("assay", deadline=None)
+settings.load_profile("assay")
 
 REPO = Path(__file__).parents[1]
 

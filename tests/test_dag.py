@@ -40,7 +40,13 @@ stages:
     params:
       - params.yaml:
 """
-WIDE_PARAMS = "{names: [one, two], flags: {deep: {on: true}}, by_name: {p: 1, q: {}}, nothing: {}, table: [{x: 1}, {x: 2}]}"
+WIDE_PARAMS = """\
+names: [one, two]
+flags: {deep: {on: true}}
+by_name: {p: 1, q: {}}
+nothing: {}
+table: [{x: 1}, {x: 2}]
+"""
 
 
 def _assert_as_dvc_says(root: Path) -> Dag:
@@ -79,8 +85,11 @@ def test_every_form_that_is_understood_is_what_dvc_makes_of_it(tmp_path: Path) -
 
 def test_numbers_and_words_are_told_apart_as_dvc_does() -> None:
     ruamel = pytest.importorskip("ruamel.yaml")
-    samples = "1e-3 1E5 1e-05 .5 -.5e+2 5. 012 0o17 0x1F 0b11 1_000 +3 no yes on y true False ~ null 12:30 .inf .nan 2015-11 none '' 1.5.2 - - 0 - -1 =x"
-    text = "\n".join(f"- {word}" for word in samples.replace(" - - ", " ").split())
+    samples = (
+        "1e-3 1E5 1e-05 .5 -.5e+2 5. 012 0o17 0x1F 0b11 1_000 +3 0 -1 no yes on y true False ~ null 12:30 "
+        ".inf .nan 2015-11 none '' 1.5.2 =x"
+    )
+    text = "\n".join(f"- {word}" for word in samples.split())
     theirs = ruamel.YAML(typ="safe").load(text)
     ours = parse_yaml(f"list:\n{text}\nempty:\n", "here")
     assert [repr(value) for value in ours["list"]] == [repr(value) for value in theirs]

@@ -108,7 +108,7 @@ def test_a_folder_counts_for_the_stages_that_the_dag_has_in_it(root: Path) -> No
 def test_a_stale_lock_is_refused(root: Path) -> None:
     _edit(root, lambda stages: stages["generate@a"]["outs"][0].update(md5="3" * 32))
     with pytest.raises(
-        LineageError, match=r"train@a-net-0 used artifacts/generate/a .*generate@a.*assay run train"
+        LineageError, match=r"evaluate@a-a used artifacts/generate/a .*generate@a.*assay run eval"
     ):
         recorded_benchmark(root)
     assert Lineage(root).stage("generate@b")

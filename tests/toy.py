@@ -142,7 +142,8 @@ def dvc(root: Path, *arguments: str, check: bool = True) -> str:
 def environment(**extra: str) -> dict[str, str]:
     """Variables under which toy stages find their interpreter and our packages."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TOY")}
+    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **extra}
 
 
 def lock(root: Path) -> dict[str, Any]:

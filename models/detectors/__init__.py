@@ -19,7 +19,8 @@ def build(spec: Spec, seed: int, where: str = "detector") -> Detector:
     Args: seed: all that a random start depends on; where: what begins an error message, e.g.
         `detectors.resnet18`.
     Raises:
-        AssayError: an unknown kind or model id, starting weights that cannot be had or do not fit.
+        AssayError: an unknown kind or model id, a crop that the network cannot take, starting weights
+            that cannot be had or do not fit.
     """
     _check(spec, where)
     with torch.random.fork_rng(devices=[]):
@@ -27,7 +28,19 @@ def build(spec: Spec, seed: int, where: str = "detector") -> Detector:
         detector = KINDS[spec.kind](spec, where)
     if spec.weights not in ("none", "timm"):
         load_weights(detector, Path(spec.weights), new_head=True)
+    _try(detector, spec, where)
     return detector
+
+
+def _try(detector: Detector, spec: Spec, where: str) -> None:
+    """Show the network one black picture: some fail on small crops only when they run."""
+    problem = "it does not give one number a picture"
+    try:
+        if detector.score(torch.zeros(1, 3, spec.crop, spec.crop, dtype=torch.uint8)).shape == (1,):
+            return
+    except (AssertionError, IndexError, RuntimeError, ValueError) as error:
+        problem = str(error).split("\n")[0]
+    raise AssayError(f"{where}: {spec.model} does not work on a crop of {spec.crop} px: {problem}")
 
 
 def _check(spec: Spec, where: str) -> None:

@@ -48,7 +48,7 @@ class Detector(nn.Module):
         """What the network gets of normalised pixels (B, 3, H, W); a kind of detector may replace it."""
         return values
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: a network that keeps tensors for later could not be trained on
     def score(self, pixels: Tensor) -> np.ndarray:
         """Logits (B,) float32 of uint8 pixels (B, 3, H, W) that lie on the CPU; switches to evaluation."""
         self.eval()

@@ -1,7 +1,8 @@
 """The models that make images: trained here on the spot, or any diffusers pipeline.
 
-`fit` writes a model folder, `open_model` opens one and draws from it. Each kind is one file of this folder with a
-`fit` and an `open_drawer`; what it can be told is in `models/generators/options.py`. This file loads no torch.
+`fit` writes a model folder, `open_model` opens one and draws from it. Each kind is one file of this folder
+with a `fit` and an `open_drawer`; what it can be told is in `models/generators/options.py`. This file loads
+no torch.
 """
 
 import importlib
@@ -19,6 +20,9 @@ from assets.params import Sampler, checked_options
 from models.generators.folder import MODEL_FILE, content, digest
 from models.generators.options import OPTIONS
 
+OWN_OPENERS = ("dcgan", "pretrained")
+"""Kinds that open their folders themselves; every other folder is a diffusers pipeline."""
+
 
 class Request(NamedTuple):
     """One image to draw."""
@@ -35,19 +39,17 @@ class Drawer(Protocol):
     """An opened model."""
 
     record: dict[str, Any]
-    """What is constant in the generation record of its images: model, scheduler, settings, versions; JSON values."""
+    """What is constant in its images' generation record: model, scheduler, settings; JSON values."""
 
     def draw(self, requests: Sequence[Request]) -> list[np.ndarray]:
         """One uint8 (H, W, 3) image per request; it depends on its request alone, not on its neighbours."""
         ...
 
 
-def fit(
-    kind: str, images: np.ndarray, out: Path, options: dict[str, Any], seed: int, device: str
-) -> None:
+def fit(kind: str, images: np.ndarray, out: Path, options: dict[str, Any], seed: int, device: str) -> None:
     """Train a model of this kind on uint8 (N, H, W, 3) images and write it to the folder `out`.
 
-    `model.json` in it names the kind, the options as resolved, the library versions and the SHA-256 of every file.
+    `model.json` in it names the kind, the options as resolved, library versions and each file's SHA-256.
 
     Raises:
         AssayError: an unknown kind or option, or images that this kind cannot learn.
@@ -73,16 +75,19 @@ def open_model(folder: Path, sampler: Sampler, device: str) -> Drawer:
     """Open a folder that `fit` wrote, to draw from it as `sampler` says.
 
     Raises:
-        AssayError: no model there, files missing or changed since the fit, a model that cannot be had offline, or
-            a sampler setting that the model does not take.
+        AssayError: no model there, files missing or changed since the fit, a model that cannot be had
+            offline, or a sampler setting that the model does not take.
     """
     path = folder / MODEL_FILE
     if not path.is_file():
-        raise AssayError(f"{folder} holds no {MODEL_FILE}: fit the model first, `dvc repro fit@{folder.name}`")
+        raise AssayError(
+            f"{folder} holds no {MODEL_FILE}: fit the model first, `dvc repro fit@{folder.name}`"
+        )
     model = json.loads(path.read_text("utf-8"))
     if model["kind"] not in OPTIONS:
         raise AssayError(f"{path}: kind is '{model['kind']}'; {did_you_mean(model['kind'], OPTIONS)}")
-    drawer: Drawer = _module(model["kind"]).open_drawer(folder, model, sampler, device)
+    opener = model["kind"] if model["kind"] in OWN_OPENERS else "pipeline"
+    drawer: Drawer = _module(opener).open_drawer(folder, model, sampler, device)
     return drawer
 
 

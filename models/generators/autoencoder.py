@@ -1,29 +1,54 @@
-"""wip"""
+"""What the autoencoders of `ldm` and `vqdm` share: their shape, and a loss that is sharp without a critic."""
+
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from assets.progress import counter
-from models.generators.training import one_cycle
 
-def blocks(channels, layers=1, groups=8):
-    n=len(channels)
-    return dict(down_block_types=("DownEncoderBlock2D",)*n, up_block_types=("UpDecoderBlock2D",)*n, block_out_channels=tuple(channels),
-        layers_per_block=layers, norm_num_groups=groups, mid_block_add_attention=False)
+OCTAVES = 4
+"""Resolutions at which pictures are compared."""
+WINDOW = 8
+"""Side in pixels of the windows whose spectra are compared."""
 
-def sharp_loss(made: Tensor, real: Tensor) -> Tensor:
-    """L1 over a Laplacian pyramid, finest octaves weighted up + spectrum magnitudes."""
-    loss=made.new_zeros(())
-    for _ in range(3):
-        loss = loss + (made-real).abs().mean()
-        loss = loss + 0.5*((made.diff(dim=2)-real.diff(dim=2)).abs().mean()+(made.diff(dim=3)-real.diff(dim=3)).abs().mean())
-        made, real = F.avg_pool2d(made,2), F.avg_pool2d(real,2)
+
+def shape_of(channels: tuple[int, ...]) -> dict[str, Any]:
+    """Arguments of AutoencoderKL and VQModel for one block a level, without attention.
+
+    One group a normalisation: it keeps the channels' relative strength, without which a picture of one even
+    colour is normalised to nothing.
+    """
+    return {
+        "down_block_types": ("DownEncoderBlock2D",) * len(channels),
+        "up_block_types": ("UpDecoderBlock2D",) * len(channels),
+        "block_out_channels": channels,
+        "layers_per_block": 1,
+        "norm_num_groups": 1,
+        "mid_block_add_attention": False,
+    }
+
+
+def picture_loss(made: Tensor, real: Tensor) -> Tensor:
+    """How unlike two batches of pictures (B, 3, S, S) are: pixels, edges and colours of areas, texture.
+
+    Absolute differences of pixels and of their slopes, over octaves, and of the local spectra's magnitudes.
+    The last term asks for texture of the right strength where its place cannot be had (after the focal
+    frequency loss of Jiang et al. 2020, arXiv 2012.12821, without its phase): pixel losses alone blur.
+    """
+    loss = _far(_spectra(made), _spectra(real))
+    for _ in range(OCTAVES):
+        slopes = _far(made.diff(dim=2), real.diff(dim=2)) + _far(made.diff(dim=3), real.diff(dim=3))
+        loss = loss + _far(made, real) + 0.5 * slopes
+        made, real = F.avg_pool2d(made, 2), F.avg_pool2d(real, 2)
     return loss
 
-def spectrum_loss(made: Tensor, real: Tensor, window: int = 8) -> Tensor:
-    """L1 of local spectrum magnitudes: asks for texture of the right strength without right phase."""
-    def mag(x):
-        p = F.unfold(x.flatten(0,1)[:,None], window, stride=window)  # (B*C, w*w, L)
-        p = p.transpose(1,2).reshape(-1,window,window)
-        f = torch.fft.rfft2(p,norm="ortho")
-        return (f.real.square()+f.imag.square()+1e-6).sqrt()
-    return (mag(made)-mag(real)).abs().mean()
+
+def _far(one: Tensor, other: Tensor) -> Tensor:
+    return (one - other).abs().mean()
+
+
+def _spectra(pictures: Tensor) -> Tensor:
+    """Magnitudes of the Fourier transforms of the windows, (windows, WINDOW, WINDOW // 2 + 1)."""
+    windows = F.unfold(pictures.flatten(0, 1)[:, None], WINDOW, stride=WINDOW)
+    spectra = torch.fft.rfft2(windows.transpose(1, 2).reshape(-1, WINDOW, WINDOW), norm="ortho")
+    return (spectra.real.square() + spectra.imag.square() + 1e-6).sqrt()  # the root of 0 has no slope

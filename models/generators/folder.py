@@ -20,7 +20,9 @@ def content(folder: Path) -> dict[str, str]:
 
 def digest(files: dict[str, str]) -> str:
     """One SHA-256 over names and contents."""
-    return hashlib.sha256("".join(f"{name}\0{sha}\n" for name, sha in sorted(files.items())).encode()).hexdigest()
+    return hashlib.sha256(
+        "".join(f"{name}\0{sha}\n" for name, sha in sorted(files.items())).encode()
+    ).hexdigest()
 
 
 def check_content(folder: Path, files: dict[str, str], remedy: str) -> None:
@@ -33,7 +35,7 @@ def check_content(folder: Path, files: dict[str, str], remedy: str) -> None:
     for problem, names in (
         ("is missing", sorted(set(files) - set(found))),
         ("has changed", [name for name in files if name in found and found[name] != files[name]]),
-        ("was not there", sorted(set(found) - set(files))),
+        ("has appeared", sorted(set(found) - set(files))),
     ):
         if names:
             raise AssayError(f"{folder}/{names[0]} {problem} since the model was fitted; {remedy}")

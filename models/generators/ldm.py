@@ -1,55 +1,104 @@
-"""wip"""
-import torch
-import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDIMScheduler, LDMPipeline
-from assets.progress import counter
-from models.generators.training import Average, Batches, initialised_from, one_cycle
-from models.generators.autoencoder import blocks, sharp_loss, spectrum_loss
-from models.generators.ddpm import train_denoiser, unet
+"""Latent diffusion (Rombach et al. 2021, arXiv 2112.10752): an autoencoder, and diffusion on its latents.
 
-def fit_vae(images,o,seed,device,log=None):
-    b=Batches(images,seed,device)
-    with initialised_from(seed,"vae"):
-        vae=AutoencoderKL(latent_channels=o['latent'],sample_size=images.shape[1],scaling_factor=1.0,force_upcast=False,**blocks(o['vae_channels'])).to(device,memory_format=torch.channels_last)
-    opt=torch.optim.AdamW(vae.parameters(),o['vae_lr'],betas=(0.9,0.99))
-    avg=Average(vae,30); S=o['vae_steps']; run=0
-    for step in range(S):
-        one_cycle(opt,o['vae_lr'],step,S)
-        x=b.draw(o['vae_batch'],32)
-        post=vae.encode(x).latent_dist
-        z=post.mean+post.std*b.normal(*post.mean.shape)
-        y=vae.decode(z).sample
-        loss=sharp_loss(y,x)+o.get('spec',1.0)*spectrum_loss(y,x)+o.get('kl',1e-3)*post.kl().mean()/z[0].numel()
-        opt.zero_grad(); loss.backward(); torch.nn.utils.clip_grad_norm_(vae.parameters(),1.0); opt.step(); avg.update(vae)
-        run=0.95*run+0.05*loss.item() if step else loss.item()
-        if log and step%50==0: log('vae',step,run,(y-x).abs().mean().item())
-    return avg.model
+The pipeline is diffusers' LDMPipeline, whose component is called `vqvae` whatever the autoencoder; here it is
+an AutoencoderKL, as in Stable Diffusion. What its decoder cannot draw is what detectors of latent diffusion
+find.
+"""
+
+# diffusers loads its classes lazily, which hides their bases from mypy.
+# mypy: disable-error-code="attr-defined,misc,operator"
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, LDMPipeline
+from torch import Tensor
+
+from assets.machine import make_repeatable
+from assets.progress import counter
+from models.generators.autoencoder import picture_loss, shape_of
+from models.generators.denoising import cosine_schedule, small_unet, train_denoiser
+from models.generators.options import LdmOptions
+from models.generators.training import (
+    Average,
+    Batches,
+    check_images,
+    descend,
+    initialised_from,
+    mirrored_pairs,
+    one_cycle,
+)
+
+
+def fit(images: np.ndarray, out: Path, options: LdmOptions, seed: int, device: str) -> dict[str, Any]:
+    """Train both parts on uint8 (N, S, S, 3) and write an LDMPipeline."""
+    make_repeatable()
+    levels = len(options.vae_channels) - 1 + len(options.channels) - 1
+    side = check_images(images, multiple_of=max(16, 2**levels))
+    batches = Batches(images, seed, device)
+    autoencoder = _train_autoencoder(side, options, batches, seed)
+    latents = torch.cat([_encode(autoencoder, part) for part in mirrored_pairs(images, device)])
+    latents = _standardise(autoencoder, latents)
+    with initialised_from(seed, "ldm", "unet"):
+        model = small_unet(latents.shape[-1], options.latent, options.channels)
+
+    def draw(step: int) -> Tensor:
+        return latents[batches.integers(len(latents), options.batch).to(device)]
+
+    scheduler = cosine_schedule(clip=False)
+    model = train_denoiser(
+        model.to(device), scheduler, draw, batches, options.steps, options.lr, options.average, "fit ldm"
+    )
+    LDMPipeline(vqvae=autoencoder, unet=model, scheduler=scheduler).save_pretrained(out)
+    return {}
+
+
+def _train_autoencoder(side: int, options: LdmOptions, batches: Batches, seed: int) -> Any:
+    with initialised_from(seed, "ldm", "autoencoder"):
+        model = AutoencoderKL(
+            latent_channels=options.latent,
+            sample_size=side,
+            scaling_factor=1.0,  # the latents are standardised in the weights, see `_standardise`
+            force_upcast=False,
+            **shape_of(options.vae_channels),
+        ).to(batches.device, memory_format=torch.channels_last)
+    average = Average(model, 30)
+    optimizer = torch.optim.AdamW(model.parameters(), options.vae_lr, betas=(0.9, 0.99))
+    with counter("fit ldm: autoencoder", options.vae_steps, "steps") as bar:
+        for step in range(options.vae_steps):
+            one_cycle(optimizer, options.vae_lr, step, options.vae_steps)
+            real = batches.draw(options.vae_batch, side // 2)
+            posterior = model.encode(real).latent_dist
+            latents = posterior.mean + posterior.std * batches.normal(*posterior.mean.shape)
+            divergence = posterior.kl().mean() / latents[0].numel()
+            loss = picture_loss(model.decode(latents).sample, real) + options.kl * divergence
+            descend(optimizer, model, loss)
+            average.update(model)
+            bar.update()
+    return average.model
+
 
 @torch.no_grad()
-def encode_all(vae,images,device):
-    b=Batches(images,0,device); out=[]
-    x=b.pixels.float()/127.5-1
-    for x in (x,x.flip(3)):
-        for c in x.split(32): out.append(vae.encode(c.contiguous(memory_format=torch.channels_last)).latent_dist.mean)
-    return torch.cat(out)
+def _encode(autoencoder: Any, pictures: Tensor) -> Tensor:
+    return autoencoder.encode(pictures).latent_dist.mean
 
-def fit(images,out,o,seed,device,log=None):
-    vae=fit_vae(images,o,seed,device,log)
-    z=encode_all(vae,images,device)
-    if log: log('latents',z.std((0,2,3)).tolist(),z.mean((0,2,3)).tolist())
-    mean=z.mean((0,2,3)); std=z.std((0,2,3))
-    # fold normalisation
-    with torch.no_grad():
-        L=len(mean)
-        q=vae.quant_conv; p=vae.post_quant_conv
-        p.bias += (p.weight[:,:,0,0]@mean); p.weight *= std[None,:,None,None]
-        q.bias[:L] = (q.bias[:L]-mean)/std; q.weight[:L] /= std[:,None,None,None]
-        q.bias[L:] -= 2*std.log()
-    z=(z-mean[:,None,None])/std[:,None,None]
-    b=Batches(images,seed+1,device)
-    with initialised_from(seed,"ldm"):
-        model=unet(z.shape[-1],o['channels'],1,o['latent'],attention=o.get('attention',False))
-    model=model.to(memory_format=torch.channels_last)
-    sch=DDIMScheduler(num_train_timesteps=1000,beta_schedule=o.get('beta',"scaled_linear"),beta_start=0.0015,beta_end=0.0195*2,prediction_type=o.get("pred","sample"),clip_sample=False,set_alpha_to_one=True,timestep_spacing="trailing")
-    m=train_denoiser(model,sch,lambda step: z[b.integers(len(z),o['batch'])],b,o['steps'],o['lr'],o.get('span',100),"fit ldm",log)
-    return LDMPipeline(vae.eval(),m.eval(),sch), z
+
+@torch.no_grad()
+def _standardise(autoencoder: Any, latents: Tensor) -> Tensor:
+    """Give every channel of the latents (N, C, H, W) mean 0 and deviation 1, by way of the autoencoder's
+    weights.
+
+    LDMPipeline has one scaling factor for all channels and no shift. The 1 x 1 convolutions on both sides of
+    the latents can take any affine map: before `(z - mean) / deviation`, after it its inverse.
+    """
+    mean, deviation = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    into, back = autoencoder.quant_conv, autoencoder.post_quant_conv
+    channels = len(mean)  # `into` gives the means, then the logarithms of the variances
+    into.weight[:channels] /= deviation[:, None, None, None]
+    into.bias[:channels] = (into.bias[:channels] - mean) / deviation
+    into.bias[channels:] -= 2 * deviation.log()
+    back.bias += back.weight[:, :, 0, 0] @ mean
+    back.weight *= deviation[None, :, None, None]
+    return (latents - mean[:, None, None]) / deviation[:, None, None]

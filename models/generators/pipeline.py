@@ -1,8 +1,8 @@
 """Draw from any diffusers pipeline: the ones trained here and Stable Diffusion alike.
 
-What a pipeline can be asked is read from the signature of its `__call__`: `prompt` makes it text-to-image, `class_labels`
-class-conditional, neither unconditional. Nothing is asked that the parameters do not ask for, and what they ask for
-and the pipeline does not take is an error, never ignored.
+What a pipeline can be asked is read from the signature of its `__call__`: `prompt` makes it text-to-image,
+`class_labels` class-conditional, neither unconditional. Nothing is asked that the parameters do not ask for,
+and what they ask for and the pipeline does not take is an error, never ignored.
 """
 
 import difflib
@@ -16,15 +16,20 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline, SchedulerMixin
+from diffusers import DiffusionPipeline
 
-from assets.errors import AssayError, did_you_mean
+from assets.errors import AssayError
 from assets.machine import make_repeatable
 from assets.params import Sampler
 from models.generators import Request
+from models.generators.batches import fixed_batches
+from models.generators.folder import check_content
 
 OWN_PIPELINES = {"TokenPipeline": "models.generators.vqdm"}
 """Pipeline classes of ours, by the `_class_name` in model_index.json, and where they are."""
+
+OWN_COMPONENTS = ("models.generators.ddpm", "models.generators.vqdm")
+"""Modules of ours whose classes a model_index.json may name; diffusers imports none but its own."""
 
 ASKED = {
     "steps": "num_inference_steps",
@@ -65,17 +70,9 @@ class PipelineDrawer:
         self.record = self._record(source, model, sampler)
 
     def draw(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        """Draw in batches of one fixed shape, the last one filled up with repeats that are thrown away.
-
-        A matrix product is summed in an order that depends on its shape: an image drawn alone would differ in its last
-        bits from the same image drawn among others. At one shape its place in the batch does not matter.
-        """
-        images: list[np.ndarray] = []
-        for start in range(0, len(requests), self.batch):
-            batch = list(requests[start : start + self.batch])
-            filled = batch + [batch[-1]] * (self.batch - len(batch))
-            images += self._draw_batch(filled)[: len(batch)]
-        return images
+        """One uint8 (H, W, 3) image per request, from noise of its own seed."""
+        batches = fixed_batches(requests, self.batch)
+        return [image for batch, used in batches for image in self._draw_batch(batch)[:used]]
 
     def _draw_batch(self, requests: list[Request]) -> list[np.ndarray]:
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
@@ -92,9 +89,9 @@ class PipelineDrawer:
             ) from None
         if _global_noise() != before:
             raise AssayError(
-                f"{self.record['pipeline']} with {self.record['scheduler']} draws noise that no seed of an image "
-                "reaches, so that an image would depend on its neighbours; set sampler.scheduler to a deterministic "
-                "one, such as DDIMScheduler"
+                f"{self.record['pipeline']} with {self.record['scheduler']} draws noise that no seed of an "
+                "image reaches, so that an image would depend on its neighbours; set sampler.scheduler to a "
+                "deterministic one, such as DDIMScheduler"
             )
         return [np.asarray(picture.convert("RGB")) for picture in pictures]
 
@@ -108,7 +105,9 @@ class PipelineDrawer:
 
     def _every(self, what: str, values: list[Any]) -> list[Any]:
         if None in values:
-            raise AssayError(f"{self.record['pipeline']} needs a {what} for every image, and a request has none")
+            raise AssayError(
+                f"{self.record['pipeline']} needs a {what} for every image, and a request has none"
+            )
         return values
 
     def _record(self, source: str | Path, model: dict[str, Any], sampler: Sampler) -> dict[str, Any]:
@@ -134,11 +133,17 @@ class PipelineDrawer:
         }
 
     def _used(self, parameter: str) -> Any:
-        """The value a parameter has in every call: as asked, or the pipeline's default; null where it has none."""
+        """What a parameter is in every call: as asked, or the pipeline's default; null where it has none."""
         if parameter in self.asked:
             return self.asked[parameter]
         default = self.takes[parameter].default if parameter in self.takes else None
         return default if isinstance(default, int | float | str) else None
+
+
+def open_drawer(folder: Path, model: dict[str, Any], sampler: Sampler, device: str) -> PipelineDrawer:
+    """Open a pipeline that was trained here, in `folder`, where it still is what was trained."""
+    check_content(folder, model["files"], f"fit it again: `dvc repro --force fit@{folder.name}`")
+    return PipelineDrawer(folder, model, sampler, device)
 
 
 def load_pipeline(
@@ -149,15 +154,18 @@ def load_pipeline(
     Raises:
         AssayError: not there (nor in the hub's cache, when offline), not a pipeline, no safetensors.
     """
+    diffusers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()  # LDMPipeline warns of any autoencoder but a VQModel
     try:
         index = DiffusionPipeline.load_config(source, revision=revision)
         pipeline_class = _pipeline_class(index["_class_name"], source)
+        _import_components(index)
         pipeline = pipeline_class.from_pretrained(
             source,
             revision=revision,
             variant=variant,
             use_safetensors=True,
-            torch_dtype=getattr(torch, dtype),
+            dtype=getattr(torch, dtype),
             **_left_out(pipeline_class),
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
@@ -169,13 +177,19 @@ def swap_scheduler(pipeline: Any, name: str) -> None:
     """Give the pipeline another scheduler class, with the noise schedule of its own.
 
     Raises:
-        AssayError: diffusers has no such scheduler.
+        AssayError: diffusers has no such scheduler, or it is for another kind of noise.
     """
     scheduler = getattr(diffusers, name, None) if name in _schedulers() else None
     if scheduler is None:
         near = difflib.get_close_matches(name, _schedulers(), n=3, cutoff=0.5) or ["DDIMScheduler"]
         raise AssayError(
             f"sampler.scheduler: diffusers has no scheduler '{name}'; did you mean {' or '.join(near)}?"
+        )
+    own = type(pipeline.scheduler)
+    if own is not scheduler and not _noise_of(own) & _noise_of(scheduler):
+        raise AssayError(
+            f"sampler.scheduler: {name} has another kind of noise than {type(pipeline).__name__} was trained "
+            f"with, whose own scheduler is {own.__name__}; set one of the same kind, or null to keep that"
         )
     pipeline.register_modules(scheduler=scheduler.from_config(pipeline.scheduler.config))
 
@@ -195,9 +209,11 @@ def asked_of(pipeline: Any, sampler: Sampler) -> dict[str, Any]:
             raise AssayError(f"sampler.{ours}: {name} does not take it; it takes {', '.join(allowed)}")
     given = {"self", "prompt", "class_labels"}
     for parameter in takes.values():
-        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            if parameter.name not in given:
-                raise AssayError(f"{name} needs '{parameter.name}': it does not draw from text, class or noise alone")
+        needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        if needed and parameter.name not in given:
+            raise AssayError(
+                f"{name} needs '{parameter.name}': it does not draw from text, class or noise alone"
+            )
     return {ASKED[ours]: value for ours, value in set_here.items()}
 
 
@@ -211,6 +227,13 @@ def _pipeline_class(name: str, source: str | Path) -> Any:
             "a newer diffusers may have it"
         )
     return found
+
+
+def _import_components(index: dict[str, Any]) -> None:
+    """Import our modules that a model_index.json names, as entries {component: [module, class]}."""
+    named = {entry[0] for entry in index.values() if isinstance(entry, list | tuple) and entry}
+    for module in sorted(named.intersection(OWN_COMPONENTS)):
+        importlib.import_module(module)
 
 
 def _left_out(pipeline_class: Any) -> dict[str, Any]:
@@ -230,15 +253,22 @@ def _unopened(source: str | Path, error: Exception) -> str:
     if Path(source).is_dir():
         return f"{source} cannot be opened as a diffusers pipeline with safetensors weights: {reason}"
     return (
-        f"the pipeline '{source}' is neither a folder here nor in the Hugging Face cache, and could not be fetched: "
-        f"{reason} With a network, unset HF_HUB_OFFLINE or run `hf download {source}` first; without one, put the "
-        "folder here and name its path as id"
+        f"the pipeline '{source}' is neither a folder here nor in the Hugging Face cache, and could not be "
+        f"fetched: {reason} With a network, unset HF_HUB_OFFLINE or run `hf download {source}` first; "
+        "without one, put the folder here and name its path as id"
     )
+
+
+def _noise_of(scheduler: type) -> set[str]:
+    """Which ways of describing noise a scheduler class takes: variances (diffusion), a shift (flow matching)."""
+    return {"beta_schedule", "shift"} & set(inspect.signature(scheduler).parameters)
 
 
 def _schedulers() -> list[str]:
     """Names of the scheduler classes that torch can run."""
-    return [name for name in dir(diffusers) if name.endswith("Scheduler") and not name.startswith(("Flax", "_"))]
+    return [
+        name for name in dir(diffusers) if name.endswith("Scheduler") and not name.startswith(("Flax", "_"))
+    ]
 
 
 def _global_noise() -> bytes:

@@ -1,4 +1,4 @@
-"""A diffusers pipeline with weights from elsewhere: a hub id at a pinned commit, or a local folder by its content."""
+"""A diffusers pipeline from elsewhere: a hub id at a pinned commit, or a local folder by its content."""
 
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ def open_drawer(folder: Path, model: dict[str, Any], sampler: Sampler, device: s
     if options.revision is None:
         local = Path(options.id)
         if not local.is_dir():
-            raise AssayError(f"the folder {local} is gone; put it back, or name another id in fit.{folder.name}")
+            raise AssayError(
+                f"the folder {local} is gone; put it back, or name another id in fit.{folder.name}"
+            )
         check_content(local, model["files"], f"`dvc repro --force fit@{folder.name}` takes it as it is now")
     return PipelineDrawer(options.id, model, sampler, device, options.revision, options.variant)

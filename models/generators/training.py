@@ -1,15 +1,14 @@
-"""What the generators that are trained here share: batches, averaged weights, a schedule, repeatable starts."""
+"""What the generators trained here share: batches, averaged weights, a schedule, repeatable starts."""
 
 import copy
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from assets.errors import AssayError
 from assets.seeds import derive_seed
 
 
@@ -51,8 +50,16 @@ class Batches:
         return torch.rand(*shape, generator=self.generator).to(self.device)
 
 
+def mirrored_pairs(images: np.ndarray, device: str, count: int = 32) -> Iterator[Tensor]:
+    """All uint8 (N, H, W, 3) images and then their mirror images, as (up to `count`, 3, H, W) in [-1, 1]."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    for pictures in (pixels, pixels.flip(3)):
+        for part in pictures.split(count):
+            yield (part.to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
 class Average:
-    """Exponential moving average of a model's weights: samples of the average are cleaner than of the last step.
+    """Exponential moving average of a model's weights: its samples are cleaner than those of the last step.
 
     The average forgets at rate 1 / `span`, more quickly in the first steps, where the weights still run.
     """
@@ -75,11 +82,19 @@ class Average:
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, lr: float, step: int, steps: int) -> None:
-    """Set the learning rate of `step`: a linear rise over the first twentieth, then half a cosine down to 0."""
+    """Set the learning rate of `step`: a linear rise over a twentieth, all under half a cosine down to 0."""
     done = step / steps
     factor = min(1.0, done / 0.05 + 0.02) * (0.5 + 0.5 * float(np.cos(np.pi * done)))
     for group in optimizer.param_groups:
         group["lr"] = lr * factor
+
+
+def descend(optimizer: torch.optim.Optimizer, model: nn.Module, loss: Tensor) -> None:
+    """One step of the optimizer, the gradient's norm clipped to 1."""
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
 
 
 @contextmanager
@@ -90,13 +105,18 @@ def initialised_from(*seed: int | str) -> Iterator[None]:
         yield
 
 
-def content_hash(folder: Path) -> str:
-    """SHA-256 over names and bytes of every file of a model folder but `model.json` and hidden files."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != "model.json" and not any(p.startswith(".") for p in name.split("/")):
-            with path.open("rb") as handle:
-                file_hash = hashlib.file_digest(handle, "sha256").hexdigest()
-            digest.update(f"{name}\0{file_hash}\n".encode())
-    return digest.hexdigest()
+def check_images(images: np.ndarray, multiple_of: int) -> int:
+    """The side of square uint8 (N, S, S, 3) images.
+
+    Raises:
+        AssayError: no images, not square, or a side that is no multiple of `multiple_of` pixels.
+    """
+    count, height, width, _ = images.shape
+    if not count:
+        raise AssayError("there are no images to fit a generator to: the collected sets are empty")
+    if height != width or height % multiple_of:
+        raise AssayError(
+            f"this kind is fitted to squares whose side is a multiple of {multiple_of} pixels, not to "
+            f"{width} x {height}; set real.NAME.crop"
+        )
+    return height

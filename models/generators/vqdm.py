@@ -1,6 +1,19 @@
-"""wip"""
+"""Vector-quantised diffusion: an autoencoder with a codebook, and discrete diffusion on its tokens.
+
+The autoencoder is a VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937). Its tokens are masked and unmasked
+as in VQ-Diffusion (Gu et al. 2021, arXiv 2111.14822) with an absorbing mask only, many at a time as in
+MaskGIT (Chang et al. 2022, arXiv 2202.04200).
+
+The folder is a diffusers pipeline of our own class: VQModel, TokenTransformer, MaskScheduler.
+"""
+
+# diffusers loads its classes lazily, which hides their bases from mypy.
+# mypy: disable-error-code="attr-defined,misc,operator"
+
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,182 +23,288 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from assets.machine import make_repeatable
 from assets.progress import counter
-from models.generators.autoencoder import blocks, sharp_loss, spectrum_loss
-from models.generators.training import Average, Batches, initialised_from, one_cycle
+from models.generators.autoencoder import picture_loss, shape_of
+from models.generators.options import VqdmOptions
+from models.generators.training import (
+    Average,
+    Batches,
+    check_images,
+    descend,
+    initialised_from,
+    mirrored_pairs,
+    one_cycle,
+)
+
+HEADS = 4
+UNQUANTISED = 0.25
+"""Share of the autoencoder's steps before the codebook is made from its latents."""
+FORGET = 0.05
+"""Share of the codebook's running means that each batch replaces."""
+DEAD = 0.1
+"""A code that is used less than this share of the average is put where latents are."""
 
 
 class ResBlock(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut; (B, C, H, W) in and out."""
+    """Two 3 x 3 convolutions beside a shortcut; (B, C, H, W) in and out."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.GroupNorm(1, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GroupNorm(1, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(1, channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(1, channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
 
 
-class TransformerBlock(nn.Module):
-    """Pre-norm self-attention and MLP; (B, T, D) in and out."""
+class AttentionBlock(nn.Module):
+    """Self-attention and a perceptron, each normalised before; (B, T, D) in and out."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = heads
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        b, t, d = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
-        x = x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, d))
+        batch, length, width = x.shape
+        heads = self.qkv(self.norm1(x)).view(batch, length, 3, HEADS, width // HEADS)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        x = x + self.out(mixed.reshape(batch, length, width))
         return x + self.mlp(self.norm2(x))
 
 
 class TokenTransformer(ModelMixin, ConfigMixin):
-    """Masked tokens (B, S, S) -> logits (B, S, S, K)"""
+    """Tokens (B, S, S), some of them masked (number K), to logits (B, S, S, K) of what they are.
+
+    Attention at half the resolution between convolutions at the full one, as in U-ViT (Hoogeboom et al. 2023,
+    arXiv 2301.11093): most of what a token is, its neighbours say.
+    """
 
     @register_to_config
-    def __init__(self, num_codes: int = 256, grid: int = 16, channels: int = 64, width: int = 128, depth: int = 3, heads: int = 4) -> None:
+    def __init__(
+        self, codes: int = 256, side: int = 16, channels: int = 64, width: int = 128, depth: int = 2
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(num_codes + 1, channels)
-        self.place = nn.Parameter(0.02 * torch.randn(1, channels, grid, grid))
+        self.embedding = nn.Embedding(codes + 1, channels)
+        self.place = nn.Parameter(torch.zeros(1, channels, side, side))
         self.before = ResBlock(channels)
         self.down = nn.Conv2d(channels, width, 2, stride=2)
-        self.blocks = nn.ModuleList([TransformerBlock(width, heads) for _ in range(depth)])
+        self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(depth))
         self.up = nn.ConvTranspose2d(width, channels, 2, stride=2)
-        self.after = nn.Sequential(ResBlock(channels), ResBlock(channels), nn.GroupNorm(1, channels), nn.SiLU())
-        self.logits = nn.Conv2d(channels, num_codes, 1)
+        self.after = nn.Sequential(ResBlock(channels), ResBlock(channels), nn.GroupNorm(1, channels))
+        self.logits = nn.Conv2d(channels, codes, 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = self.before(self.embedding(tokens).permute(0, 3, 1, 2) + self.place)
-        y = self.down(x)
-        b, d, h, w = y.shape
-        y = y.flatten(2).transpose(1, 2)
+        fine = self.before(self.embedding(tokens).permute(0, 3, 1, 2) + self.place)
+        coarse = self.down(fine)
+        sequence = coarse.flatten(2).transpose(1, 2)
         for block in self.blocks:
-            y = block(y)
-        y = self.up(y.transpose(1, 2).reshape(b, d, h, w))
-        return self.logits(self.after(x + y)).permute(0, 2, 3, 1)
+            sequence = block(sequence)
+        coarse = sequence.transpose(1, 2).reshape(coarse.shape)
+        return self.logits(self.after(fine + self.up(coarse))).permute(0, 2, 3, 1)
+
+    @torch.no_grad()
+    def start_from(self, codebook: Tensor) -> None:
+        """Let codes (K, D) that are near each other in the codebook begin alike, going in and coming out."""
+        standard = (codebook - codebook.mean(0)) / codebook.std(0)
+        channels = self.embedding.weight.shape[1]
+        spread = torch.randn(codebook.shape[1], channels) / codebook.shape[1] ** 0.5
+        mapped = standard @ spread.to(codebook)
+        self.embedding.weight[:-1] = mapped
+        self.logits.weight.copy_(mapped[:, :, None, None] / channels**0.5)
 
 
 class MaskScheduler(SchedulerMixin, ConfigMixin):
-    """Parallel decoding of MaskGIT (Chang et al. 2022, arXiv 2202.04200, section 3.2)"""
+    """Which tokens stay masked after a round (Chang et al. 2022, section 3.2); its times are shares done."""
 
     order = 1
 
     @register_to_config
-    def __init__(self, num_codes: int = 256, temperature: float = 1.0, choice: float = 4.0) -> None:
+    def __init__(self, codes: int = 256, temperature: float = 4.0) -> None:
         self.timesteps = torch.zeros(0)
 
-    def set_timesteps(self, steps: int) -> None:
-        self.timesteps = torch.arange(1, steps + 1) / steps
+    def set_timesteps(self, num_inference_steps: int) -> None:
+        """Set the rounds of a sampling."""
+        self.timesteps = torch.arange(1, num_inference_steps + 1) / num_inference_steps
 
-    def step(self, logits: Tensor, done: float, tokens: Tensor, generators) -> Tensor:
-        """One round: sample all masked tokens, keep the surest"""
-        b, h, w, k = logits.shape
-        mask = tokens == self.config.num_codes
-        noise = torch.stack([torch.rand(2, h, w, generator=g) for g in generators]).to(logits.device)
-        logs = (logits.float() / self.config.temperature).log_softmax(-1)
-        sums = logs.exp().cumsum(-1)
-        drawn = torch.searchsorted(sums, (noise[:, 0] * sums[..., -1])[..., None]).squeeze(-1).clamp(max=k - 1)
-        drawn = torch.where(mask, drawn, tokens)
+    def step(
+        self, logits: Tensor, done: float, tokens: Tensor, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        """Draw every masked token, keep the surest ones; (B, S, S, K), (B, S, S) to (B, S, S).
+
+        Sureness has Gumbel noise added, less with every round: without it all images would begin alike.
+        """
+        batch, side, _, codes = logits.shape
+        noise = torch.stack([torch.rand(2, side, side, generator=g) for g in generators]).to(logits.device)
+        chances = logits.float().softmax(-1)
+        sums = chances.cumsum(-1)
+        threshold = (noise[:, 0] * sums[..., -1])[..., None]
+        drawn = torch.searchsorted(sums, threshold).clamp(max=codes - 1)
+        sure = chances.gather(-1, drawn).clamp(min=1e-9).log().squeeze(-1)
         gumbel = -torch.log(-torch.log(noise[:, 1].clamp(1e-6, 1 - 1e-6)))
-        sure = logs.gather(-1, drawn.clamp(max=k - 1)[..., None]).squeeze(-1) + self.config.choice * (1 - done) * gumbel
-        sure = sure.masked_fill(~mask, float("inf")).flatten(1)
-        hidden = int(h * w * math.cos(math.pi / 2 * done))
-        if hidden == 0:
-            return drawn
-        least = sure.topk(hidden, dim=1, largest=False).indices
-        return drawn.flatten(1).scatter(1, least, self.config.num_codes).view(b, h, w)
+        masked = tokens == codes
+        sure = (sure + self.config.temperature * (1 - done) * gumbel).masked_fill(~masked, math.inf)
+        filled = torch.where(masked, drawn.squeeze(-1), tokens)
+        stay = int(side * side * math.cos(math.pi / 2 * done))  # 0 in the last round, where done is 1
+        least = sure.flatten(1).topk(stay, largest=False).indices
+        return filled.flatten(1).scatter(1, least, codes).view(batch, side, side)
 
 
 class TokenPipeline(DiffusionPipeline):
+    """Unconditional sampling of tokens, then the decoder."""
+
     def __init__(self, vqvae: VQModel, transformer: TokenTransformer, scheduler: MaskScheduler) -> None:
         super().__init__()
         self.register_modules(vqvae=vqvae, transformer=transformer, scheduler=scheduler)
 
     @torch.no_grad()
-    def __call__(self, batch_size: int = 1, generator=None, num_inference_steps: int = 12, output_type: str = "pil", return_dict: bool = True):
-        grid, mask = self.transformer.config.grid, self.transformer.config.num_codes
-        tokens = torch.full((batch_size, grid, grid), mask, device=self._execution_device)
+    def __call__(
+        self,
+        batch_size: int = 1,
+        generator: Sequence[torch.Generator] | None = None,
+        num_inference_steps: int = 12,
+        output_type: str = "pil",
+    ) -> ImagePipelineOutput:
+        """Draw `batch_size` images, each from its own CPU generator; `output_type` is `pil` or `np`."""
+        generators = generator or [torch.Generator() for _ in range(batch_size)]
+        side, codes = self.transformer.config.side, self.transformer.config.codes
+        tokens = torch.full((batch_size, side, side), codes, device=self._execution_device)
         self.scheduler.set_timesteps(num_inference_steps)
         for done in self.progress_bar(self.scheduler.timesteps.tolist()):
-            tokens = self.scheduler.step(self.transformer(tokens), done, tokens, generator)
-        width = self.vqvae.config.vq_embed_dim
-        pixels = self.vqvae.decode(tokens, force_not_quantize=True, shape=(batch_size, grid, grid, width)).sample
-        images = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
+            tokens = self.scheduler.step(self.transformer(tokens), done, tokens, generators)
+        shape = (batch_size, side, side, self.vqvae.config.vq_embed_dim)
+        pictures = self.vqvae.decode(tokens, force_not_quantize=True, shape=shape).sample
+        images = (pictures / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
         return ImagePipelineOutput(images=self.numpy_to_pil(images) if output_type == "pil" else images)
 
 
-def nearest(z, codes):
-    """(B,D,H,W) -> (B,H,W)"""
-    flat = z.permute(0, 2, 3, 1)
-    d = codes.square().sum(1) - 2 * flat @ codes.T
-    return d.argmin(-1)
+class Codebook:
+    """Codes as running means of the latents nearest to them (van den Oord et al. 2017, appendix A.1)."""
 
-def fit_vq(images, o, seed, device, log=None):
-    b = Batches(images, seed, device)
-    K, D = o['codes'], o['embed']
-    with initialised_from(seed, "vq"):
-        vq = VQModel(latent_channels=D, vq_embed_dim=D, sample_size=images.shape[1], num_vq_embeddings=K, scaling_factor=1.0, lookup_from_codebook=True, **blocks(o['vae_channels'])).to(device, memory_format=torch.channels_last)
-    book = vq.quantize.embedding.weight.data
-    opt = torch.optim.AdamW(vq.parameters(), o['vae_lr'], betas=(0.9, 0.99))
-    S = o['vae_steps']; run = 0; warm = int(S * 0.25)
-    counts = torch.ones(K); sums = None
-    for step in range(S):
-        one_cycle(opt, o['vae_lr'], step, S)
-        x = b.draw(o['vae_batch'], 32)
-        z = vq.encode(x).latents
-        if step == warm:
-            flat = z.detach().permute(0, 2, 3, 1).reshape(-1, D)
-            book.copy_(flat[torch.randperm(len(flat), generator=b.generator)[:K]]); sums = book.clone()
-        commit = 0.0
-        q = z
-        if step >= warm:
-            idx = nearest(z.detach(), book)
-            flat = z.detach().permute(0, 2, 3, 1).reshape(-1, D)
-            one = F.one_hot(idx.flatten(), K).float()
-            counts.mul_(0.95).add_(one.sum(0), alpha=0.05); sums.mul_(0.95).add_(one.T @ flat, alpha=0.05)
-            book.copy_(sums / counts.clamp(min=1e-3)[:, None])
-            dead = counts < 0.1 * counts.mean()
-            n = int(dead.sum())
-            if n and step < 0.8 * S:
-                book[dead] = flat[torch.randperm(len(flat), generator=b.generator)[:n]]; counts[dead] = counts.mean() ; sums[dead] = book[dead] * counts.mean()
-            e = F.embedding(idx, book).permute(0, 3, 1, 2)
-            commit = (z - e).square().mean()
-            q = z + (e - z).detach()
-        y = vq.decode(q, force_not_quantize=True).sample if False else vq.decoder(vq.post_quant_conv(q))
-        loss = sharp_loss(y, x) + o.get('spec', 1.0) * spectrum_loss(y, x) + o.get('commit',0.25) * commit
-        opt.zero_grad(); loss.backward(); vq.quantize.embedding.weight.grad = None
-        torch.nn.utils.clip_grad_norm_(vq.parameters(), 1.0); opt.step()
-        run = 0.95 * run + 0.05 * loss.item() if step else loss.item()
-        if log and (step % 50 == 0 or step == S - 1): log('vq', step, run, (y - x).abs().mean().item(), 'used', int((counts > 0.1 * counts.mean()).sum()))
-    return vq
+    def __init__(self, codes: Tensor) -> None:
+        """Take the codes (K, D) to keep up to date, in place."""
+        self.codes = codes
+        self.used = torch.ones(len(codes), device=codes.device)
+        self.sums = codes.clone()
 
-def fit(images, o, seed, device, log=None):
-    vq = fit_vq(images, o, seed, device, log).eval()
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-    with torch.no_grad():
-        tok = torch.cat([nearest(vq.encode(c.contiguous(memory_format=torch.channels_last)).latents, vq.quantize.embedding.weight) for y in (x, x.flip(3)) for c in y.split(32)])
-    if log: log('tokens', tok.shape, 'used', len(tok.unique()))
-    b = Batches(images, seed + 1, device); K = o['codes']
-    with initialised_from(seed, "tokens"):
-        net = TokenTransformer(K, tok.shape[-1], o['channels'], o['width'], o['depth'])
-    avg = Average(net, 100)
-    opt = torch.optim.AdamW(net.parameters(), o['lr'], betas=(0.9, 0.98), weight_decay=0.01)
-    S = o['steps']; run = 0
-    for step in range(S):
-        one_cycle(opt, o['lr'], step, S)
-        t = tok[b.integers(len(tok), o['batch'])]
-        ratio = torch.cos(math.pi / 2 * (torch.arange(len(t)) + b.uniform(len(t))) / len(t))
-        mask = b.uniform(*t.shape) < ratio[:, None, None].clamp(min=0.02)
-        logits = net(t.masked_fill(mask, K))
-        loss = F.cross_entropy(logits[mask], t[mask], label_smoothing=0.0)
-        opt.zero_grad(); loss.backward(); torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0); opt.step(); avg.update(net)
-        run = 0.98 * run + 0.02 * loss.item() if step else loss.item()
-        if log and step % 50 == 0: log('tok', step, run)
-    return TokenPipeline(vq, avg.model, MaskScheduler(K, choice=o.get('choice', 4.0))), tok
+    def place(self, latents: Tensor, batches: Batches) -> None:
+        """Begin with codes where latents (T, D) are."""
+        self.codes.copy_(_some(latents, len(self.codes), batches))
+        self.sums = self.codes.clone()
+
+    def update(self, latents: Tensor, tokens: Tensor, batches: Batches) -> None:
+        """Move codes to the latents (T, D) that chose them (tokens (T,)), idle codes to where latents are."""
+        chosen = F.one_hot(tokens, len(self.codes)).to(latents.dtype)
+        self.used.lerp_(chosen.sum(0), FORGET)
+        self.sums.lerp_(chosen.T @ latents, FORGET)
+        dead = self.used < DEAD * self.used.mean()
+        self.sums[dead] = _some(latents, len(self.codes), batches)[dead]
+        self.used[dead] = 1.0
+        self.codes.copy_(self.sums / self.used[:, None])
+
+
+def fit(images: np.ndarray, out: Path, options: VqdmOptions, seed: int, device: str) -> dict[str, Any]:
+    """Train both parts on uint8 (N, S, S, 3) and write a TokenPipeline."""
+    make_repeatable()
+    side = check_images(images, multiple_of=max(16, 2 ** len(options.vae_channels)))
+    batches = Batches(images, seed, device)
+    autoencoder = _train_autoencoder(side, options, batches, seed)
+    codebook = autoencoder.quantize.embedding.weight.detach()
+    tokens = torch.cat([_tokens(autoencoder, part) for part in mirrored_pairs(images, device)])
+    with initialised_from(seed, "vqdm", "transformer"):
+        model = TokenTransformer(
+            options.codes, tokens.shape[-1], options.channels, options.width, options.depth
+        )
+        model.start_from(codebook.cpu())
+    model = _train_transformer(model.to(device), tokens, options, batches)
+    scheduler = MaskScheduler(options.codes, options.temperature)
+    TokenPipeline(autoencoder, model, scheduler).save_pretrained(out)
+    return {}
+
+
+def _train_autoencoder(side: int, options: VqdmOptions, batches: Batches, seed: int) -> Any:
+    with initialised_from(seed, "vqdm", "autoencoder"):
+        model = VQModel(
+            latent_channels=options.embed,
+            vq_embed_dim=options.embed,
+            sample_size=side,
+            num_vq_embeddings=options.codes,
+            scaling_factor=1.0,
+            lookup_from_codebook=True,
+            **shape_of(options.vae_channels),
+        ).to(batches.device, memory_format=torch.channels_last)
+    model.quantize.requires_grad_(False)
+    book = Codebook(model.quantize.embedding.weight)
+    optimizer = torch.optim.AdamW(model.parameters(), options.vae_lr, betas=(0.9, 0.99))
+    quantised_from = int(UNQUANTISED * options.vae_steps)
+    with counter("fit vqdm: autoencoder", options.vae_steps, "steps") as bar:
+        for step in range(options.vae_steps):
+            one_cycle(optimizer, options.vae_lr, step, options.vae_steps)
+            real = batches.draw(options.vae_batch, side // 2)
+            latents = model.encode(real).latents
+            if step == quantised_from:
+                book.place(_flat(latents), batches)
+            distance = latents.new_zeros(())
+            if step >= quantised_from:
+                latents, distance = _quantised(latents, book, batches)
+            made = model.decoder(model.post_quant_conv(latents))
+            descend(optimizer, model, picture_loss(made, real) + 0.25 * distance)
+            bar.update()
+    return model.eval()
+
+
+def _quantised(latents: Tensor, book: Codebook, batches: Batches) -> tuple[Tensor, Tensor]:
+    """The codes nearest to latents (B, D, H, W), with the latents' gradient, and their squared distance."""
+    tokens = _nearest(latents.detach(), book.codes)
+    codes = F.embedding(tokens, book.codes).permute(0, 3, 1, 2)
+    book.update(_flat(latents), tokens.flatten(), batches)
+    return latents + (codes - latents).detach(), (latents - codes).square().mean()
+
+
+def _train_transformer(model: Any, tokens: Tensor, options: VqdmOptions, batches: Batches) -> Any:
+    """Teach it to fill in masked tokens, from few to nearly all of them."""
+    average = Average(model, options.average)
+    optimizer = torch.optim.AdamW(model.parameters(), options.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    with counter("fit vqdm: transformer", options.steps, "steps") as bar:
+        for step in range(options.steps):
+            one_cycle(optimizer, options.lr, step, options.steps)
+            target = tokens[batches.integers(len(tokens), options.batch).to(tokens.device)]
+            shares = torch.cos(math.pi / 2 * batches.uniform(len(target), 1, 1))
+            hidden = batches.uniform(*target.shape) < shares.clamp(min=0.02)
+            hidden[:, 0, 0] |= ~hidden.flatten(1).any(1)  # the mean over no tokens is no number
+            logits = model(target.masked_fill(hidden, options.codes))
+            descend(optimizer, model, F.cross_entropy(logits[hidden], target[hidden]))
+            average.update(model)
+            bar.update()
+    return average.model
+
+
+@torch.no_grad()
+def _tokens(autoencoder: Any, pictures: Tensor) -> Tensor:
+    """Tokens (B, H, W) of pictures (B, 3, S, S)."""
+    return _nearest(autoencoder.encode(pictures).latents, autoencoder.quantize.embedding.weight)
+
+
+def _nearest(latents: Tensor, codes: Tensor) -> Tensor:
+    """Numbers (B, H, W) of the codes (K, D) nearest to latents (B, D, H, W)."""
+    distances = codes.square().sum(1) - 2 * latents.permute(0, 2, 3, 1) @ codes.T
+    return distances.argmin(-1)
+
+
+def _flat(latents: Tensor) -> Tensor:
+    """(B, D, H, W) to (B * H * W, D), without gradient."""
+    return latents.detach().permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _some(latents: Tensor, count: int, batches: Batches) -> Tensor:
+    """`count` of the latents (T, D), drawn with repeats."""
+    return latents[batches.integers(len(latents), count).to(latents.device)]

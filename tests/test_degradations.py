@@ -1,0 +1,192 @@
+"""Recipes: what they parse to, and what they do to pictures."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from assets.degradations import _RULES, DegradationError, Recipe, parse
+from assets.picture import PictureError, decode, encode, jpeg_quality
+from assets.seeds import rng
+from tests.conftest import textured
+
+OPERATIONS = (
+    "",
+    "resize(0.5)",
+    "resize(1.7)",
+    "resize(24)",
+    "jpeg(65)",
+    "jpeg(30,100)",
+    "webp(75)",
+    "blur(3)",
+    "blur(0,3)",
+    "noise(0.05)",
+    "crop(0.5)",
+    "crop(32)",
+    "flip",
+    "blur(0,3)@0.5|jpeg(30,100)@0.5",
+    "jpeg(55)|flip|webp(75)|resize(0.5)",
+)
+
+
+@pytest.mark.parametrize("text", OPERATIONS)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 70), (48, 64)])
+def test_encoded_bytes_decode_to_the_applied_pixels(text: str, shape: tuple[int, int]) -> None:
+    recipe, pixels = parse(text), textured(1, *shape)
+    for image in range(4):
+        applied = recipe.apply(pixels, rng("x", image))
+        assert applied.dtype == np.uint8 and applied.ndim == 3 and applied.shape[2] == 3 and applied.size
+        assert np.array_equal(decode(recipe.encode(pixels, rng("x", image))), applied)
+
+
+@pytest.mark.parametrize("text", OPERATIONS)
+def test_the_generator_alone_decides(text: str) -> None:
+    recipe, pixels = parse(text), textured(2)
+    before = pixels.copy()
+    assert recipe.encode(pixels, rng("a")) == recipe.encode(pixels, rng("a"))
+    assert np.array_equal(pixels, before), "the caller's pixels were changed"
+
+
+def test_ranges_are_drawn_anew_for_each_image_and_stay_inside() -> None:
+    recipe, pixels = parse("jpeg(30,33)"), textured(3)
+    files = {recipe.encode(pixels, rng(image)) for image in range(40)}
+    qualities = {jpeg_quality(Image.open(io.BytesIO(data)).quantization[0]) for data in files}
+    assert qualities == {30, 31, 32, 33}
+
+
+def test_probability() -> None:
+    pixels = textured(4)
+    changed = sum(
+        not np.array_equal(parse("flip@0.3").apply(pixels, rng(image)), pixels) for image in range(500)
+    )
+    assert 110 < changed < 190
+
+
+def test_last_codec_keeps_its_own_bytes() -> None:
+    pixels = textured(5)
+    data = parse("resize(0.5)|jpeg(65)").encode(pixels, rng(0))
+    image = Image.open(io.BytesIO(data))
+    assert image.format == "JPEG" and image.size == (24, 24)
+    assert jpeg_quality(image.quantization[0]) == 65 and not image.info.get("progressive")
+    assert image.layer[0][1:3] == (2, 2), "chroma is 4:2:0"
+    assert data == encode(parse("resize(0.5)").apply(pixels, rng(0)), "JPEG", quality=65, subsampling=2)
+    assert Image.open(io.BytesIO(parse("webp(75)").encode(pixels, rng(0)))).format == "WEBP"
+    assert Image.open(io.BytesIO(parse("jpeg(65)|flip").encode(pixels, rng(0)))).format == "PNG"
+    assert Image.open(io.BytesIO(parse("flip|jpeg(65)@1e-9").encode(pixels, rng(0)))).format == "PNG"
+
+
+def test_resize() -> None:
+    pixels = textured(6, 40, 60)
+    assert parse("resize(0.5)").apply(pixels, rng(0)).shape == (20, 30, 3)
+    assert parse("resize(20)").apply(pixels, rng(0)).shape == (20, 30, 3)
+    assert parse("resize(40)").apply(pixels, rng(0)) is pixels
+    assert parse("resize(112)").apply(pixels, rng(0)) is pixels, "a smaller picture is not enlarged"
+    assert parse("resize(2.0)").apply(pixels, rng(0)).shape == (80, 120, 3)
+    checkerboard = np.indices((64, 64)).sum(0) % 2 * 255
+    small = parse("resize(0.25)").apply(np.repeat(checkerboard[..., None], 3, 2).astype(np.uint8), rng(0))
+    assert np.abs(small.astype(int) - 127).max() <= 2, "down-scaling is antialiased"
+
+
+def test_blur_is_the_documented_gaussian() -> None:
+    pixels = textured(7)
+    found = parse("blur(2)").apply(pixels, rng(0)).astype(int)
+    for channel in range(3):
+        exact = gaussian_filter(pixels[..., channel].astype(float), 2, mode="reflect", truncate=4)
+        assert np.abs(found[..., channel] - exact).max() <= 0.51
+    assert parse("blur(0)").apply(pixels, rng(0)) is pixels
+
+
+def test_noise_has_its_standard_deviation() -> None:
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    noisy = parse("noise(0.05)").apply(grey, rng(0)).astype(float)
+    assert abs(noisy.std() - 0.05 * 255) < 0.3 and abs(noisy.mean() - 128) < 0.3
+
+
+def test_crop() -> None:
+    pixels = textured(8, 40, 60)
+    window = parse("crop(0.5)").apply(pixels, rng(0))
+    assert window.shape == (20, 30, 3)
+    assert parse("crop(50)").apply(pixels, rng(0)).shape == (40, 50, 3)
+    windows = {parse("crop(8)").apply(pixels, rng(image)).tobytes() for image in range(20)}
+    assert len(windows) > 15
+
+
+def test_too_large_for_the_codec() -> None:
+    with pytest.raises(PictureError, match="17000 x 1 is too large for webp: at most 16383"):
+        parse("webp(75)").encode(np.zeros((1, 17000, 3), np.uint8), rng(0))
+    with pytest.raises(PictureError, match="enlarged 8 times has more than"):
+        parse("resize(8.0)").encode(np.zeros((1400, 1400, 3), np.uint8), rng(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jpg(65)", "unknown operation 'jpg'; did you mean 'jpeg'?"),
+        ("jpeg", "'jpeg': jpeg takes one value or lowest,highest: a quality (whole, 1 to 100)"),
+        ("jpeg(65.5)", "65.5 will not do"),
+        ("jpeg(0)", "0 will not do"),
+        ("jpeg(101)", "101 will not do"),
+        ("jpeg(90,30)", "the lowest value comes first: jpeg(30,90)"),
+        ("jpeg(1,2,3)", "one value or lowest,highest"),
+        ("jpeg(1,)", "one value or lowest,highest"),
+        ("resize(1)", "pixels (whole, 8 to 16383) or a factor (with a decimal point"),
+        ("resize(0.0)", "0.0 will not do"),
+        ("resize(0.5,64)", "0.5 is not of the same kind as 64"),
+        ("blur(-1)", "-1 will not do"),
+        ("blur(nan)", "nan will not do"),
+        ("noise(5)", "as a share of black to white (0 to 1)"),
+        ("flip(1)", "flip takes no argument"),
+        ("flip@0", "above 0 and at most 1"),
+        ("flip@50%", "above 0 and at most 1"),
+        ("blur(3)|", "'' is not name(value)"),
+        ("blur(3", "'blur(3' is not name(value)"),
+    ],
+)
+def test_refused(text: str, message: str) -> None:
+    with pytest.raises(DegradationError) as caught:
+        parse(text, "degrade.mine")
+    assert str(caught.value).startswith(f"degrade.mine: recipe '{text}': ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("", ""),
+        (" blur( 0 , 3.0 )@.5 |jpeg(30,100) @0.50", "blur(0,3)@0.5|jpeg(30,100)@0.5"),
+        ("resize(.5)", "resize(0.5)"),
+        ("resize(2.)", "resize(2.0)"),
+        ("jpeg(65,65)@1.0", "jpeg(65)"),
+        ("flip@.25", "flip@0.25"),
+    ],
+)
+def test_canonical_text(text: str, canonical: str) -> None:
+    assert str(parse(text)) == canonical
+
+
+def _numbers(name: str) -> st.SearchStrategy[str]:
+    rule = _RULES[name]
+    assert rule is not None
+    kinds = []
+    if rule.whole:
+        kinds.append(st.tuples(*[st.integers(*rule.whole)] * 2))
+    if rule.decimal:
+        least = rule.decimal[0] + (1e-6 if rule.above else 0)
+        kinds.append(st.tuples(*[st.floats(least, rule.decimal[1])] * 2))
+    return st.one_of(kinds).map(lambda pair: f"{name}({min(pair)},{max(pair)})")
+
+
+_steps = st.one_of([st.just("flip"), *(_numbers(name) for name in _RULES if _RULES[name])])
+_chances = st.one_of(st.just(""), st.floats(0.001, 1).map(lambda chance: f"@{chance}"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.builds(str.__add__, _steps, _chances), max_size=4).map("|".join))
+def test_canonical_text_reads_back_to_the_same_recipe(text: str) -> None:
+    recipe = parse(text)
+    assert parse(str(recipe)) == recipe and str(parse(str(recipe))) == str(recipe)
+    assert isinstance(recipe, Recipe) and hash(recipe) == hash(parse(text))

@@ -1,0 +1,162 @@
+"""Detectors: what they see, their weights in and out, and the messages of mistakes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from assets.errors import AssayError
+from assets.params import Detector as Spec
+from assets.seeds import rng
+from models.detectors import build
+from models.detectors.detector import load_weights, save_weights, weights_digest
+from models.detectors.inputs import prepare
+from models.detectors.npr import residual
+from tests.conftest import textured
+
+
+def spec(**values: object) -> Spec:
+    return Spec.model_validate({"model": "test_resnet", "crop": 32, **values})
+
+
+def refusal(**values: object) -> str:
+    with pytest.raises(AssayError) as caught:
+        build(spec(**values), 0, "detectors.mine")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (31, 32), (32, 32), (33, 70)])
+def test_prepare_gives_the_crop_for_any_picture(shape: tuple[int, int]) -> None:
+    pixels = textured(1, *shape)
+    for random in (None, rng(0)):
+        seen = prepare(pixels, 32, random)
+        assert seen.shape == (3, 32, 32) and seen.dtype == np.uint8 and seen.flags.c_contiguous
+
+
+def test_prepare_cuts_the_centre_and_never_shrinks() -> None:
+    pixels = textured(2, 50, 41)
+    assert np.array_equal(prepare(pixels, 32), pixels[9:41, 4:36].transpose(2, 0, 1))
+    drawn = prepare(pixels, 32, rng(7))
+    places = [(y, x) for y in range(19) for x in range(10)]
+    assert any(np.array_equal(drawn, pixels[y : y + 32, x : x + 32].transpose(2, 0, 1)) for y, x in places)
+    assert len({prepare(pixels, 32, rng(image)).tobytes() for image in range(30)}) > 15
+
+
+def test_prepare_enlarges_as_if_the_whole_picture_were() -> None:
+    from PIL import Image
+
+    pixels = textured(3, 16, 24)
+    whole = np.asarray(Image.fromarray(pixels).resize((48, 32), Image.Resampling.BICUBIC))
+    assert np.array_equal(prepare(pixels, 32), whole[:, 8:40].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"), [("timm", "test_resnet"), ("timm", "test_vit"), ("npr", "test_resnet")]
+)
+def test_build_is_decided_by_its_seed_and_gives_one_logit(kind: str, model: str) -> None:
+    mine = spec(kind=kind, model=model)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, again, other = build(mine, 3), build(mine, 3), build(mine, 4)
+    assert torch.equal(torch.rand(1), expected), "building disturbed torch's own generator"
+    assert weights_digest(first) == weights_digest(again) != weights_digest(other)
+    logits = first(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert logits.shape == (2,) and logits.dtype == torch.float32
+
+
+def test_pixels_are_normalised_as_the_model_states() -> None:
+    detector = build(spec(model="resnet10t"), 0)
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    values = (pixels.permute(0, 2, 3, 1) / 255 - mean) / std
+    expected = detector.eval().net(values.permute(0, 3, 1, 2)).squeeze(1)
+    assert torch.allclose(detector(pixels), expected, atol=1e-5)
+    assert np.allclose(detector.score(pixels), expected.detach().numpy(), atol=1e-5)
+
+
+def test_npr_sees_nothing_of_what_is_constant_over_two_pixels() -> None:
+    blocks = torch.rand(1, 3, 8, 8).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert not residual(blocks).any()
+    values = torch.arange(15.0).view(1, 1, 3, 5)
+    assert residual(values).tolist() == [[[[0, 1, 0, 1], [5, 6, 5, 6]]]]
+    down = torch.nn.functional.interpolate(blocks, scale_factor=0.5, mode="nearest")
+    picture = torch.rand(1, 3, 16, 16)
+    down = torch.nn.functional.interpolate(picture, scale_factor=0.5, mode="nearest")
+    assert torch.equal(
+        residual(picture), picture - torch.nn.functional.interpolate(down, scale_factor=2, mode="nearest")
+    )
+
+
+def test_npr_of_resnet50_has_the_size_that_the_paper_states() -> None:
+    detector = build(spec(kind="npr", model="resnet50"), 0)
+    assert 1.4e6 < sum(p.numel() for p in detector.parameters()) < 1.5e6  # 1.44 M
+
+
+def test_weights_round_trip_and_load_into_plain_timm(workdir: Path) -> None:
+    detector = build(spec(), 1)
+    save_weights(detector, Path("w.safetensors"))
+    save_weights(detector, Path("again.safetensors"))
+    assert Path("w.safetensors").read_bytes() == Path("again.safetensors").read_bytes()
+    started = build(spec(weights="w.safetensors"), 2)
+    assert weights_digest(started) == weights_digest(detector)
+    timm.create_model("test_resnet", num_classes=1).load_state_dict(load_file("w.safetensors"))
+
+
+def test_start_from_weights_with_another_head(workdir: Path) -> None:
+    pretrained = timm.create_model("test_resnet", num_classes=1000)
+    save_file(pretrained.state_dict(), "in1k.safetensors")
+    detector = build(spec(weights="in1k.safetensors"), 0)
+    assert torch.equal(detector.net.conv1[0].weight, pretrained.conv1[0].weight)
+    assert detector.net.fc.weight.shape[0] == 1
+
+
+def test_weights_of_another_network(workdir: Path) -> None:
+    save_weights(build(spec(), 0), Path("w.safetensors"))
+    message = refusal(model="test_vit", weights="w.safetensors")
+    assert message.startswith("w.safetensors does not fit the network: ")
+    assert "weights are missing, first " in message and "are not the network's, first " in message
+    state = load_file("w.safetensors")
+    state["bn1.weight"] = torch.ones(3)
+    save_file(state, "shape.safetensors")
+    with pytest.raises(AssayError, match=r"1 have another shape, first bn1.weight: \(3,\) instead of \("):
+        load_weights(build(spec(), 0), Path("shape.safetensors"))
+
+
+def test_weights_that_are_missing_or_torn(workdir: Path) -> None:
+    assert refusal(weights="w.safetensors") == "w.safetensors is not there"
+    Path("w.safetensors").write_bytes(b"torn")
+    assert "w.safetensors is not a safetensors file" in refusal(weights="w.safetensors")
+    assert "Allowed: FILE.safetensors, none, timm" in refusal(weights="tim")
+
+
+def test_pretrained_weights_without_a_connection(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(workdir))
+    message = refusal(model="resnet10t", weights="timm")
+    assert message.startswith("detectors.mine.weights: timm's weights of resnet10t cannot be had")
+    assert "`weights: FILE.safetensors`" in message and "https://huggingface.co/timm/resnet10t" in message
+
+
+def test_mistakes_in_the_specification() -> None:
+    assert "unknown kind 'tim'; did you mean 'timm'?" in refusal(kind="tim")
+    message = refusal(model="resnet81")
+    assert "detectors.mine.model: timm has no model 'resnet81'; near to it: resnet18" in message
+    assert "timm has no weights 'best' of resnet18; it has resnet18." in refusal(model="resnet18.best")
+    assert "timm has no pretrained weights of" in refusal(model=_without_weights(), weights="timm")
+    assert "npr is made from a ResNet" in refusal(kind="npr", model="test_vit")
+    assert "npr has a stem and a head of its own" in refusal(kind="npr", weights="timm")
+    assert "inception_v3 does not work on a crop of 32 px: Calculated" in refusal(model="inception_v3")
+    assert "timm cannot build twins_svt_small for a crop of 40 px" in refusal(
+        model="twins_svt_small", crop=40
+    )
+
+
+def _without_weights() -> str:
+    return next(
+        name
+        for name in timm.list_models("resnet*")
+        if not getattr(timm.get_pretrained_cfg(name), "has_weights", False)
+    )

@@ -1,0 +1,96 @@
+"""What breaks DVC's run cache, or hides a change from it, must not be in dvc.yaml and the parameters."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from assets.dag import REPORT
+from tests.imports import ROOT, closure, imports
+
+STAGES: dict[str, dict[str, Any]] = {
+    name: {**body, **body.get("do", {})}
+    for name, body in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+}
+PARAMETER_FILES = [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]
+PINS = "constraints.txt"
+REGISTRY = "models/generators/__init__.py"
+ONE_KIND = "models/generators/${item.kind}.py"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_outputs_can_come_back_from_the_run_cache(name: str) -> None:
+    stage = STAGES[name]
+    assert not stage.get("always_changed"), f"{name}: always_changed keeps it out of the run cache"
+    for part in ("outs", "metrics", "plots"):
+        for out in stage.get(part) or ():
+            options = next(iter(out.values())) if isinstance(out, dict) else {}
+            assert not options.get("persist"), f"{name}: persist keeps {out} out of the run cache"
+            assert options.get("cache", True), f"{name}: an uncached output {out} is not shared"
+
+
+@pytest.mark.parametrize("path", PARAMETER_FILES, ids=lambda path: path.name)
+def test_no_parameter_has_a_name_that_dvc_leaves_out_of_its_key(path: Path) -> None:
+    bad = {"size", "nfiles"} & set(_keys(yaml.safe_load(path.read_text())))
+    assert not bad, f"{path.name}: rename {bad}: treeverse/dvc#10296 restores wrong outputs for these names"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_code_dependencies_are_the_imports(name: str) -> None:
+    """The files that the stage's module can load, and the pinned versions of everything else."""
+    listed = [dep for dep in STAGES[name]["deps"] if dep == PINS or dep.endswith((".py", ".j2"))]
+    needed = _needed(_task_file(name), one_kind=ONE_KIND in listed)
+    if name == REPORT:
+        # All code: the tables print a hash over it, so they have to be made again when any of it changes,
+        # also if what the changed stage makes stays the same to the byte.
+        needed = needed.union(*(_needed(_task_file(other), one_kind=False) for other in STAGES))
+    missing, superfluous = sorted(needed - set(listed)), sorted(set(listed) - needed)
+    assert not missing and not superfluous, "\n".join(
+        [
+            f"dvc.yaml: stages.{name}.deps:",
+            *(f"  add    - {path}" for path in missing),
+            *(f"  remove - {path}" for path in superfluous),
+        ]
+    )
+    assert len(listed) == len(set(listed)), f"stages.{name}.deps names a file twice"
+
+
+def _task_file(name: str) -> str:
+    command = re.match(r"python -m (tasks\.\w+)", STAGES[name]["cmd"])
+    assert command, f"{name}: expected `python -m tasks.STAGE`, found {STAGES[name]['cmd']!r}"
+    return command[1].replace(".", "/") + ".py"
+
+
+def _needed(task: str, one_kind: bool) -> set[str]:
+    """The import closure; generators' kinds are loaded by name: all of them, or the one that is asked for."""
+    needed = closure(task) | {PINS}
+    if REGISTRY not in needed:
+        return needed
+    kinds = _kinds()
+    everything = needed.union(*(closure(kind) for kind in kinds))
+    if not one_kind:
+        return everything
+    used_by_others = {path for file in everything for path in imports(file) & kinds if path != file}
+    return (everything - kinds) | used_by_others | {ONE_KIND}
+
+
+def _kinds() -> set[str]:
+    """Files of models/generators that are loaded by name: the keys of OPTIONS."""
+    tree = ast.parse((ROOT / "models/generators/options.py").read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "OPTIONS":
+            assert isinstance(node.value, ast.Dict)
+            names = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
+            return {f"models/generators/{name}.py" for name in names}
+    raise AssertionError("models/generators/options.py has no OPTIONS")
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from map(str, value)
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(one)

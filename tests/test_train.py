@@ -1,0 +1,231 @@
+"""Training: it learns, it is repeatable, and it says what is wrong."""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from assets.degradations import _CODECS
+from assets.errors import AssayError
+from assets.imageset import ImageSet
+from assets.params import Params
+from models.detectors.trained import load_trained
+from tasks import train as module
+from tasks.train import epoch_batches, epoch_images, learning_rate, main, train
+from tests.bench import SMALL, benchmark, write_benchmark, write_item
+
+FOLDER = Path("artifacts/train/fake/small-s0")
+
+
+def trained(settings: Params) -> dict[str, bytes]:
+    train(Path(), settings, "fake", "small", 0)
+    return {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+
+
+def refused(settings: Params) -> str:
+    with pytest.raises(AssayError) as caught:
+        train(Path(), settings, "fake", "small", 0)
+    assert not FOLDER.exists(), "a refused training leaves nothing behind"
+    return str(caught.value)
+
+
+def one_epoch(**values: object) -> Params:
+    return benchmark(detectors={"small": {**SMALL, "epochs": 1, **values}})
+
+
+def test_it_learns_and_says_how(workdir: Path) -> None:
+    settings = write_benchmark(benchmark(), real=(1,), fake=(4, 6))
+    files = trained(settings)
+    assert set(files) == {"weights.safetensors", "card.json", "log.csv"}
+    card = json.loads(files["card.json"])
+    assert card["val"]["auroc"] > 0.9 and card["val"]["balanced_accuracy"] > 0.9
+    assert card["images"] == {
+        "train": {"real": 31, "generated": 31},
+        "val": {"real": 16, "generated": 15},
+    }
+    assert card["unreadable"] == {"train": {"real": 1, "generated": 1}, "val": {"real": 0, "generated": 1}}
+    assert card["weights"] == hashlib.sha256(files["weights.safetensors"]).hexdigest()
+    assert card["detector"] == "small" and card["trained_on"] == "fake" and card["seed"] == 0
+    log = pd.read_csv(FOLDER / "log.csv")
+    assert list(log.columns) == ["epoch", "loss", "val_auroc", "lr"] and list(log["epoch"]) == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
+    assert log["val_auroc"].iloc[-1] == pytest.approx(card["val"]["auroc"], abs=1e-6)
+    again = load_trained(FOLDER)
+    assert again.spec == settings.detectors["small"]
+    assert again.card == card
+
+
+@pytest.mark.parametrize("augment", ["", "blur(0,1)@0.5|jpeg(60,100)@0.5|noise(0.01)"])
+def test_same_bytes_again_and_with_any_number_of_workers(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, augment: str
+) -> None:
+    settings = write_benchmark(one_epoch(augment=augment))
+    first = trained(settings)
+    torch.manual_seed(1234)
+    for workers in ("0", "2"):
+        monkeypatch.setenv("ASSAY_WORKERS", workers)
+        shutil.rmtree(FOLDER)
+        assert trained(settings) == first
+
+
+def test_seeds_matter(workdir: Path) -> None:
+    write_benchmark(one_epoch())
+    first = trained(one_epoch())["weights.safetensors"]
+    assert trained(benchmark(seed=2, detectors=one_epoch().model_dump()["detectors"])) is not None
+    other = (FOLDER / "weights.safetensors").read_bytes()
+    train(Path(), one_epoch(), "fake", "small", 1)
+    third = Path("artifacts/train/fake/small-s1/weights.safetensors").read_bytes()
+    assert len({first, other, third}) == 3
+
+
+def test_starting_from_a_file(workdir: Path) -> None:
+    write_benchmark(one_epoch())
+    trained(one_epoch())
+    shutil.copy(FOLDER / "weights.safetensors", "start.safetensors")
+    starts = {load_trained(FOLDER).card["start"]}
+    trained(one_epoch(weights="start.safetensors"))
+    starts.add(load_trained(FOLDER).card["start"])  # needs no start.safetensors
+    assert len(starts) == 2
+    Path("start.safetensors").unlink()
+    assert load_trained(FOLDER).spec.weights == "start.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("side", "item", "message"),
+    [
+        ("train", "fake", "no generated image is left for train: artifacts/split/fake has 0 on that side"),
+        ("val", "fake", "no generated image is left for val: artifacts/split/fake has 0"),
+        ("train", "real", "no real image is left for train: artifacts/split/real has 0"),
+    ],
+)
+def test_a_missing_class(workdir: Path, side: str, item: str, message: str) -> None:
+    settings = write_benchmark(one_epoch())
+    path = Path("artifacts/split") / item / "split.parquet"
+    table = pd.read_parquet(path)
+    table[table["side"] != side].to_parquet(path)
+    assert refused(settings).startswith(message)
+
+
+def test_a_class_that_cannot_be_read(workdir: Path) -> None:
+    settings = write_benchmark(one_epoch(), fake=tuple(range(64)))
+    assert "has 32 on that side, 32 of them unreadable" in refused(settings)
+
+
+def test_nothing_there_yet(workdir: Path) -> None:
+    assert "artifacts/collect/photos is not there" in refused(one_epoch())
+    settings = write_benchmark(one_epoch())
+    Path("artifacts/split/fake/split.parquet").unlink()
+    assert "artifacts/split/fake/split.parquet is not there" in refused(settings)
+    Path("artifacts/split/fake/split.parquet").write_bytes(b"torn")
+    assert "artifacts/split/fake/split.parquet is damaged" in refused(settings)
+
+
+def test_a_split_that_names_an_image_which_no_set_has(workdir: Path) -> None:
+    settings = write_benchmark(one_epoch())
+    write_item("fake", 1, benchmark(degrade={}), count=80)
+    split = Path("artifacts/split/fake/split.parquet").read_bytes()
+    write_item("fake", 1, benchmark(degrade={}), count=64)
+    Path("artifacts/split/fake/split.parquet").write_bytes(split)
+    assert "artifacts/generate/fake has no image fake-0" in refused(settings)
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_bytes_that_changed_since_the_manifest(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    settings = write_benchmark(one_epoch())
+    row = ImageSet(Path("artifacts/generate/fake")).rows.set_index("id").loc["fake-004"]
+    with (Path("artifacts/generate/fake") / row["shard"]).open("r+b") as shard:
+        shard.seek(int(row["offset"]))
+        shard.write(b"\0" * 100)
+    monkeypatch.setenv("ASSAY_WORKERS", workers)
+    monkeypatch.setattr("assets.loader.KEPT_BYTES", 0)
+    message = refused(settings)
+    assert "artifacts/generate/fake: fake-004 can no longer be decoded" in message
+    assert "Traceback" not in message and "dvc checkout" in message
+
+
+def test_a_loss_that_is_not_finite(workdir: Path) -> None:
+    settings = write_benchmark(one_epoch(lr=1e30, epochs=3))
+    message = refused(settings)
+    assert message.startswith("detectors.small: the loss became nan in epoch 1 at a learning rate of")
+    assert "lower detectors.small.lr" in message and "Images of this batch: " in message
+    assert "fake-0" in message and "real-0" in message
+
+
+def test_a_recipe_that_cannot_be_read(workdir: Path) -> None:
+    message = refused(one_epoch(augment="blurr(3)"))
+    assert message.startswith("detectors.small.augment: recipe 'blurr(3)': unknown operation 'blurr'")
+
+
+def test_an_augmentation_that_cannot_be_done(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = write_benchmark(one_epoch(augment="webp(80)"))
+    monkeypatch.setitem(_CODECS, "webp", 40)
+    message = refused(settings)
+    assert message.startswith("the augmentation webp(80) cannot be done to ") and "48 x 40 is too" in message
+
+
+def test_an_epoch_is_balanced_and_goes_through_every_image() -> None:
+    real, generated = [f"r{number}" for number in range(10)], [f"g{number}" for number in range(4)]
+    epochs = [epoch_images((real, generated), epoch, ("x",)) for epoch in range(5)]
+    for images in epochs:
+        assert [image[0] for image in images] == ["r", "g"] * 4
+        assert sorted(images[1::2]) == generated
+    seen = Counter(image for images in epochs for image in images[::2])
+    assert seen == dict.fromkeys(real, 2)
+    assert len({tuple(images[1::2]) for images in epochs}) > 1
+    assert epochs[3] == epoch_images((real, generated), 3, ("x",))
+
+
+def test_batches_are_of_one_length() -> None:
+    for count in range(2, 70, 2):
+        for most in (2, 3, 16, 100):
+            batches = epoch_batches(list(map(str, range(count))), most)
+            lengths = {len(batch) for batch in batches}
+            assert max(lengths) <= most and max(lengths) - min(lengths) <= 1
+            assert [image for batch in batches for image in batch] == list(map(str, range(count)))
+
+
+def test_no_batch_has_a_single_image() -> None:
+    assert min(len(b) for n in range(2, 200, 2) for m in (3, 5, 7) for b in epoch_batches(["x"] * n, m)) >= 2
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    rates = [learning_rate(step, 100, 2.0) for step in range(100)]
+    assert np.argmax(rates) == 9 and rates[9] == 2 and rates[0] == pytest.approx(0.2)
+    assert all(np.diff(rates[9:]) < 0) and 0 <= rates[-1] < 0.01
+    assert learning_rate(0, 1, 2.0) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("fake small", "usage: python -m .* TRAINED_ON DETECTOR SEED"),
+        ("fkae small 0", "unknown generator 'fkae'; did you mean 'fake'?"),
+        ("fake smal 0", "unknown detector 'smal'; did you mean 'small'?"),
+        ("fake small 7", "unknown seed '7'"),
+    ],
+)
+def test_command_line_mistakes(workdir: Path, arguments: str, message: str) -> None:
+    import yaml
+
+    Path("params.yaml").write_text(yaml.safe_dump(benchmark().model_dump(mode="json", by_alias=True)))
+    with pytest.raises(AssayError, match=message):
+        main(arguments.split())
+
+
+def test_no_orchestration_is_loaded() -> None:
+    assert module.__name__ in sys.modules and "prefect" not in vars(module) and "dvc" not in vars(module)
