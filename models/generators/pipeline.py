@@ -260,7 +260,7 @@ def _unopened(source: str | Path, error: Exception) -> str:
 
 
 def _noise_of(scheduler: type) -> set[str]:
-    """Which ways of describing noise a scheduler class takes: variances (diffusion), a shift (flow matching)."""
+    """How a scheduler class describes noise: by variances (diffusion) or by a shift (flow matching)."""
     return {"beta_schedule", "shift"} & set(inspect.signature(scheduler).parameters)
 
 
