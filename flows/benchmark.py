@@ -25,7 +25,7 @@ from prefect.tasks import MaterializingTask
 
 from assets.dag import REPORT, Dag, load_dag
 from assets.errors import AssayError
-from assets.lineage import Hashes, Lineage, LineageError, is_current
+from assets.lineage import Hashes, Lineage, LineageError, is_current, printed
 from flows import dvc, slots
 from flows.display import Display
 from flows.plan import Planned, check_inputs, plan, record_seconds
@@ -146,8 +146,8 @@ def benchmark(jobs: int = 2, targets: list[str] | None = None) -> dict[str, Any]
         jobs: stages that run side by side. Stages that want a GPU also wait for a free one.
         targets: stages, families or paths to bring up to date, with all they need; None: everything.
 
-    Returns `lineage` and `recipe` of the benchmark (None while no report has been made from what there
-    is), and `stages`: what each stage that was looked at did (`ran`, `restored`, `skipped`).
+    Returns `lineage` and `recipe` that the tables print (None while there are no tables of what there is
+    now), and `stages`: what each stage that was looked at did (`ran`, `restored`, `skipped`).
 
     Raises:
         AssayError: a mistake in params.yaml or dvc.yaml, a missing input, another run in this workspace.
@@ -164,7 +164,7 @@ def benchmark(jobs: int = 2, targets: list[str] | None = None) -> dict[str, Any]
         control = dvc.Control(held=(lock,))
         run = _Run(root, _known_families(load_dag(root)), control, {stage.stage: stage for stage in planned})
         _execute(run, jobs)
-        hashes = _recorded(root)
+        hashes = _printed(root)
         _publish(run, hashes)
         if run.failed:
             raise RunFailed(_account(run))
@@ -324,9 +324,11 @@ def _describe(run: _Run, ran: dvc.Ran) -> dict[str, Any]:
     return {"stage": ran.stage, **facts}
 
 
-def _recorded(root: Path) -> Hashes | None:
+def _printed(root: Path) -> Hashes | None:
+    """Hashes on the tables, if they are those of what there is now."""
     try:
-        return Lineage(root).recorded_benchmark()
+        on_paper = printed(root)
+        return on_paper if on_paper == Lineage(root).benchmark() else None
     except LineageError:
         return None
 

@@ -28,7 +28,7 @@ def import_folder(
     from tasks.importing import import_pictures
 
     packed = import_pictures(
-        folder, name, real=real, content=content, family=family, out=root / "data" / name
+        folder, name, real=real, content=content, family=family, released=released, out=root / "data" / name
     )
     dvc.add(root)
     lines = [f"data/{name}: {packed.images} pictures, pinned in data.dvc"]

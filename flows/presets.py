@@ -1,12 +1,18 @@
 """`assay use`: make params.yaml from a preset, and the pictures that the preset needs."""
 
-import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import yaml
+
 from assets.dag import PARAMS_YAML, parse_yaml, read_yaml
 from assets.errors import AssayError, did_you_mean
-from assets.params import load_params
+from assets.files import write_text
+from assets.manifest import read_manifest
+from assets.params import parse_params
 from flows import dvc
 
 PRESETS = Path("presets")
@@ -35,26 +41,84 @@ def use(root: Path, name: str, force: bool = False) -> list[str]:
     source = root / PRESETS / f"{name}.yaml"
     if not source.is_file():
         raise AssayError(f"there is no preset '{name}'; {did_you_mean(name, names(root))}")
-    preset = load_params(source)
+    text = _filled(root, source)
+    preset = parse_params(parse_yaml(text, str(source)), str(source))
     if not force:
         _refuse_to_lose_changes(root)
-    shutil.copyfile(source, root / PARAMS_YAML)
+    write_text(root / PARAMS_YAML, text)
     done = [f"params.yaml is now {source.relative_to(root)}"]
+    if text != source.read_text("utf-8"):
+        done.append(f"with the image sets in data/: {', '.join([*preset.real, *preset.generators])}")
     if PHOTOS in {spec.from_ for spec in preset.real.values()}:
         done += _pack_photos(root, force)
     return done
+
+
+def _filled(root: Path, preset: Path) -> str:
+    """The text of a preset; one without sources or generators of its own gets the image sets in data/.
+
+    The lines to fill in are `real: {}`, `generators: {}` and, under `train`, `generators: []`.
+
+    Raises:
+        AssayError: no real image set in data/, no generated one, or one whose family or date is unknown.
+    """
+    text = preset.read_text("utf-8")
+    if "\nreal: {}\n" not in text:
+        return text
+    real, generators = _image_sets(root)
+    if not real or not generators:
+        raise AssayError(
+            f"{preset.name} benchmarks the image sets in data/, and there is no "
+            f"{'real' if not real else 'generated'} one: `assay import FOLDER --as NAME"
+            f"{' --real' if not real else ' --family FAMILY --released YYYY-MM'}` makes one"
+        )
+    text = text.replace("\nreal: {}\n", "\n" + _block({"real": real}))
+    text = text.replace("\ngenerators: {}\n", "\n" + _block({"generators": generators}))
+    return text.replace("\n  generators: []\n", f"\n  generators: [{', '.join(generators)}]\n")
+
+
+def _image_sets(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Entries for the real and for the generated image sets in data/, by name; photos are mini's own."""
+    real: dict[str, Any] = {}
+    generators: dict[str, Any] = {}
+    for folder in sorted((root / "data").glob("*/manifest.parquet")):
+        name = folder.parent.name
+        rows = read_manifest(folder)
+        if (rows["label"] == 0).all():
+            real[name] = {"from": f"data/{name}"}
+            continue
+        family, released = rows["family"].iloc[0], rows["released"].iloc[0]
+        if pd.isna(family) or pd.isna(released):
+            raise AssayError(
+                f"data/{name} does not say what made it and when: import it again with --family and --released"
+            )
+        generators[name] = {"from": f"data/{name}", "family": family, "released": released}
+    if len(real) > 1:
+        real.pop(Path(PHOTOS).name, None)
+    return real, generators
+
+
+def _block(entries: dict[str, Any]) -> str:
+    return yaml.safe_dump(entries, sort_keys=False)
 
 
 def _refuse_to_lose_changes(root: Path) -> None:
     path = root / PARAMS_YAML
     if not path.exists():
         return
-    present = path.read_bytes()
-    if all((root / PRESETS / f"{name}.yaml").read_bytes() != present for name in names(root)):
+    present = path.read_text("utf-8", "replace")
+    if present not in _texts(root):
         raise AssayError(
             f"{PARAMS_YAML} has changes that no preset has, and would be overwritten: keep a copy "
             f"(`cp {PARAMS_YAML} mine.yaml`), then add --force"
         )
+
+
+def _texts(root: Path) -> Iterator[str]:
+    """What params.yaml would be after `assay use`, for every preset that can be used now."""
+    for name in names(root):
+        with suppress(AssayError):
+            yield _filled(root, root / PRESETS / f"{name}.yaml")
 
 
 def _pack_photos(root: Path, force: bool) -> list[str]:

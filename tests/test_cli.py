@@ -107,6 +107,7 @@ def test_table(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (root / "dvc.lock").read_text()
     (root / "dvc.lock").write_text(text.replace("toy.py artifacts/generate", "toy.py  artifacts/generate"))
     assert "has changed since" in _assay(capsys, "table", "cross_generator")
+    assert "the tables in results/ print" in _assay(capsys, "lineage")
 
 
 def test_lineage(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
