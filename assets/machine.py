@@ -43,7 +43,7 @@ def make_repeatable() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     # Fills memory that is about to be overwritten: a safeguard that costs a tenth of a small model's time.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _count(variable: str, default: int, least: int) -> int:

@@ -90,7 +90,7 @@ def _image_sets(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         family, released = rows["family"].iloc[0], rows["released"].iloc[0]
         if pd.isna(family) or pd.isna(released):
             raise AssayError(
-                f"data/{name} does not say what made it and when: import it again with --family and --released"
+                f"data/{name} does not say what made it when: import it again with --family and --released"
             )
         generators[name] = {"from": f"data/{name}", "family": family, "released": released}
     if len(real) > 1:

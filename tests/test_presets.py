@@ -48,5 +48,5 @@ def test_missing_pictures_are_asked_for(folder: Path) -> None:
     with pytest.raises(AssayError, match=r"no generated one: .* --family FAMILY --released"):
         presets.use(folder, "folder")
     import_pictures(folder / "theirs", "sdxl", real=False)
-    with pytest.raises(AssayError, match="data/sdxl does not say what made it and when"):
+    with pytest.raises(AssayError, match="data/sdxl does not say what made it when"):
         presets.use(folder, "folder")
