@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.dag import REPORT, Dag, Stage, load_dag, look_up, normal_path, parse_yaml, read_yaml
+from assets.dag import REPORT, Dag, Stage, load_dag, look_up, normal_path
 from assets.errors import AssayError
+from assets.yaml12 import parse_yaml, read_yaml
 
 LOCK = "dvc.lock"
 PRINTED = "lineage.json"

@@ -9,7 +9,6 @@ import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from assets.errors import AssayError, did_you_mean
+from assets.yaml12 import read_yaml
 
 PARAMS = Path("params.yaml")
 
@@ -249,16 +249,15 @@ def load_params(path: Path = PARAMS) -> Params:
     """Read and check a parameter file.
 
     Raises:
-        ParamsError: not there, not YAML, an unknown key (the nearest known one is named), a value
-            out of range, a name that nothing defines.
+        AssayError: not there, not YAML.
+        ParamsError: an unknown key (the nearest known one is named), a value out of range, a name that
+            nothing defines.
     """
-    return parse_params(_read_yaml(path), str(path))
+    return parse_params(read_yaml(path), str(path))
 
 
-def parse_params(document: Any, where: str) -> Params:
+def parse_params(document: dict[str, Any], where: str) -> Params:
     """Check a parameter document that is already in memory; `where` begins the error messages."""
-    if not isinstance(document, dict):
-        raise ParamsError(f"{where}: expected sections such as 'generators:', found {document!r}")
     try:
         return Params.model_validate(document)
     except ValidationError as error:
@@ -272,20 +271,6 @@ def checked_options(model: type[BaseModel], options: dict[str, Any], where: str)
     except ValidationError as error:
         lines = [_explain(item, where, model) for item in error.errors()]
         raise ParamsError("\n".join(lines)) from None
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ParamsError(f"{path} is not there: `assay use mini` writes one") from None
-    except UnicodeDecodeError:
-        raise ParamsError(f"{path} is not YAML: it is not UTF-8 text") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "unreadable"
-        raise ParamsError(f"{path} is not YAML{place}: {problem}") from None
 
 
 def _explain(item: Any, where: str, root: type[BaseModel] = Params) -> str:

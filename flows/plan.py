@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from assets.dag import PARAMS_YAML, REPORT, Dag, Stage, load_dag, look_up, read_yaml
+from assets.dag import REPORT, Dag, Stage, load_dag, look_up
 from assets.errors import AssayError
 from assets.lineage import is_current, read_lock
 from assets.params import load_params
+from assets.yaml12 import PARAMS_YAML, read_yaml
 from flows import dvc
 from flows.counts import Counts
 

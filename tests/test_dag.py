@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assets.dag import Dag, load_dag, normal_path, parse_yaml
+from assets.dag import Dag, load_dag, normal_path
 from assets.errors import AssayError
+from assets.yaml12 import parse_yaml
 from tests import toy
 
 WIDE = """\

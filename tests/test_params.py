@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from assets.errors import AssayError
 from assets.params import ParamsError, load_params, parse_params
 from tests.conftest import REPO
 
@@ -60,6 +61,11 @@ def test_mistakes_are_named(path: str, value: Any, message: str) -> None:
         parse_params(changed(path, value), "params.yaml")
 
 
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text((REPO / "presets/mini.yaml").read_text().replace("0.001", "1e-3"))
+    assert load_params(tmp_path / "p.yaml").detectors["cnnspot"].lr == 0.001
+
+
 def test_a_date_must_be_quoted() -> None:
     document = changed("generators.dcgan.released", yaml.safe_load("2022-08-22"))
     with pytest.raises(ParamsError, match="write it in quotes: '2022-08-22'"):
@@ -67,16 +73,16 @@ def test_a_date_must_be_quoted() -> None:
 
 
 def test_what_is_not_yaml_or_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"params.yaml is not there: `assay use mini` writes one"):
+    with pytest.raises(AssayError, match=r"params.yaml is not there: `assay use mini` writes one"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("seed: 1\n  real: [\n")
-    with pytest.raises(ParamsError, match=r"params.yaml is not YAML at line 2, column \d+"):
+    with pytest.raises(AssayError, match=r"params.yaml is not YAML at line 2, column \d+"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ParamsError, match="is not YAML"):
+    with pytest.raises(AssayError, match="is not YAML"):
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("- a\n- b\n")
-    with pytest.raises(ParamsError, match="expected sections such as 'generators:'"):
+    with pytest.raises(AssayError, match="expected a mapping"):
         load_params(tmp_path / "params.yaml")
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
+from flows.benchmark import CHAIN
 from tests import prefect_server, toy
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((toy.ROOT / "prefect.yaml").read_text())["deployments"]
@@ -28,6 +29,11 @@ def test_every_deployment_names_a_flow_and_its_parameters(deployment: dict[str, 
     allowed = set(flow.parameters.properties)
     assert set(deployment["parameters"]) <= allowed
     flow.validate_parameters(deployment["parameters"])
+
+
+def test_every_stage_of_the_real_dag_has_its_task() -> None:
+    declared = yaml.safe_load((toy.ROOT / "dvc.yaml").read_text())["stages"]
+    assert list(CHAIN) == list(dict.fromkeys(name.removesuffix("-real") for name in declared))
 
 
 def test_a_deployment_with_a_schedule_gets_scheduled_runs(tmp_path: Path) -> None:
