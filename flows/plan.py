@@ -12,6 +12,7 @@ from assets.lineage import is_current, read_lock
 from assets.params import load_params
 from assets.yaml12 import PARAMS_YAML, read_yaml
 from flows import dvc
+from flows.checks import check_params
 from flows.counts import Counts
 
 _SECONDS = dvc.WORKSPACE / "seconds.json"
@@ -75,9 +76,10 @@ def check_inputs(root: Path, planned: Collection[Planned]) -> None:
     """Refuse to start a run that must fail for want of its inputs.
 
     Raises:
-        AssayError: an input is not there; how to get it.
+        AssayError: an input is not there, and how to get it; a parameter that a stage would refuse.
     """
     dag = load_dag(root)
+    check_params(load_params(root / PARAMS_YAML), {dag[stage.stage].family for stage in planned})
     deps = {dep for stage in planned for dep in dag[stage.stage].deps}
     missing = sorted(dep for dep in deps if dep.startswith("data/") and not (root / dep).exists())
     if missing:

@@ -22,7 +22,7 @@ def build(spec: Spec, seed: int, where: str = "detector") -> Detector:
         AssayError: an unknown kind or model id, a crop that the network cannot take, starting weights
             that cannot be had or do not fit.
     """
-    _check(spec, where)
+    check(spec, where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         detector = KINDS[spec.kind](spec, where)
@@ -43,9 +43,15 @@ def _try(detector: Detector, spec: Spec, where: str) -> None:
     raise AssayError(f"{where}: {spec.model} does not work on a crop of {spec.crop} px: {problem}")
 
 
-def _check(spec: Spec, where: str) -> None:
+def check(spec: Spec, where: str) -> None:
+    """Refuse what no detector can be built from, without building one.
+
+    Raises:
+        AssayError: an unknown kind, a model id that timm does not have, weights of no known form.
+    """
     if spec.kind not in KINDS:
         raise AssayError(f"{where}.kind: unknown kind '{spec.kind}'; {did_you_mean(spec.kind, KINDS)}")
     if spec.weights not in ("none", "timm") and not spec.weights.endswith(".safetensors"):
         allowed = did_you_mean(spec.weights, ["none", "timm", "FILE.safetensors"])
         raise AssayError(f"{where}.weights is '{spec.weights}': {allowed}")
+    timm_classifier.check_model(spec.model, where)
