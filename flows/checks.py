@@ -1,37 +1,69 @@
 """What can be refused before minutes of work: recipes, options, models that do not exist."""
 
-from collections.abc import Collection
+import subprocess
+import sys
+from pathlib import Path
 
 from assets.degradations import parse
 from assets.errors import AssayError, did_you_mean
-from assets.params import Params, checked_options
+from assets.params import Params, checked_options, load_params
+from assets.yaml12 import PARAMS_YAML
 
 
-def check_params(params: Params, families: Collection[str]) -> None:
-    """Refuse parameters with which a stage of `families` would have to fail.
-
-    Detectors are looked up in timm, which takes seconds to load, only if one is to be trained.
+def check_params(params: Params) -> None:
+    """Refuse parameters with which a stage would have to fail; takes no time.
 
     Raises:
-        AssayError: a recipe that cannot be read, an unknown kind of model or option, an unknown timm
-            model id.
+        AssayError: a recipe that cannot be read, an unknown kind of model, an unknown option.
     """
+    from models.generators.options import OPTIONS
+
     for name, recipe in params.degrade.items():
         parse(recipe, f"degrade.{name}")
     for name, detector in params.detectors.items():
         parse(detector.augment, f"detectors.{name}.augment")
-    _check_models(params)
-    if "train" in families:
-        from models.detectors import check
-
-        for name, detector in params.detectors.items():
-            check(detector, f"detectors.{name}")
-
-
-def _check_models(params: Params) -> None:
-    from models.generators.options import OPTIONS
-
     for name, fit in params.fit.items():
         if fit.kind not in OPTIONS:
             raise AssayError(f"fit.{name}.kind: unknown kind '{fit.kind}'; {did_you_mean(fit.kind, OPTIONS)}")
         checked_options(OPTIONS[fit.kind], fit.options, f"fit.{name}")
+
+
+def check_detectors(params: Params) -> None:
+    """Refuse detectors that cannot be built; loads torch and timm, which takes ten seconds.
+
+    Raises:
+        AssayError: an unknown kind, an unknown timm model id.
+    """
+    from models import detectors
+
+    for name, detector in params.detectors.items():
+        detectors.check(detector, f"detectors.{name}")
+
+
+class DetectorCheck:
+    """`check_detectors` in a process of its own, while this one goes on: neither its time nor the memory
+    that torch takes is to burden a run."""
+
+    def __init__(self, root: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "flows.checks", str((root / PARAMS_YAML).resolve())],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait(self) -> None:
+        """Raise AssayError if a detector cannot be built."""
+        _, message = self._process.communicate()
+        if self._process.returncode == 2:
+            raise AssayError(message.strip())
+        if self._process.returncode:
+            raise RuntimeError(f"the check of the detectors failed:\n{message}")
+
+
+if __name__ == "__main__":
+    try:
+        check_detectors(load_params(Path(sys.argv[1])))
+    except AssayError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

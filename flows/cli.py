@@ -8,11 +8,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assets.errors import AssayError, did_you_mean
+
+if TYPE_CHECKING:
+    from flows.checks import DetectorCheck
 
 app = typer.Typer(
     name="assay",
@@ -117,6 +120,7 @@ def run(
       assay run generate           all generators, and what they need
       assay run train@dcgan-resnet18-0
     """
+    from flows.checks import DetectorCheck
     from flows.dvc import heal_lock
     from flows.plan import check_inputs
     from flows.plan import plan as make_plan
@@ -130,7 +134,8 @@ def run(
     if not planned and not _has_server():
         print("everything is up to date")
         return
-    done = _run_flow(jobs, targets)
+    trains = any(stage.stage.startswith("train@") for stage in planned)
+    done = _run_flow(jobs, targets, DetectorCheck(ROOT) if trains else None)
     how = list(done["stages"].values())
     counted = ", ".join(f"{how.count(word)} {word}" for word in ("ran", "restored", "skipped"))
     print(f"{len(how)} stages: {counted}")
@@ -283,11 +288,13 @@ def _end(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _run_flow(jobs: int, targets: list[str] | None) -> dict[str, Any]:
-    """Run the flow; a failed run ends the program with status 1."""
+def _run_flow(jobs: int, targets: list[str] | None, check: "DetectorCheck | None") -> dict[str, Any]:
+    """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
     _calm_prefect()
     from flows.benchmark import RunFailed, TerminationSignal, benchmark
 
+    if check:
+        check.wait()
     try:
         return benchmark(jobs=jobs, targets=targets)
     except RunFailed as failed:

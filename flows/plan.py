@@ -79,7 +79,7 @@ def check_inputs(root: Path, planned: Collection[Planned]) -> None:
         AssayError: an input is not there, and how to get it; a parameter that a stage would refuse.
     """
     dag = load_dag(root)
-    check_params(load_params(root / PARAMS_YAML), {dag[stage.stage].family for stage in planned})
+    check_params(load_params(root / PARAMS_YAML))
     deps = {dep for stage in planned for dep in dag[stage.stage].deps}
     missing = sorted(dep for dep in deps if dep.startswith("data/") and not (root / dep).exists())
     if missing:

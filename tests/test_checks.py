@@ -1,11 +1,14 @@
 """Mistakes that are told before anything runs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from assets.errors import AssayError
-from flows.checks import check_params
+from flows.checks import DetectorCheck, check_detectors, check_params
+from tests.conftest import REPO
 from tests.samples import params
 
 SMALL = {"model": "resnet10t", "crop": 32}
@@ -39,8 +42,15 @@ def test_what_a_stage_would_refuse_is_refused_at_once(sections: dict[str, Any], 
     if "fit" in sections:
         sections["generators"] = {"fake": DRAWN}
     with pytest.raises(AssayError, match=message):
-        check_params(params(**sections), {"train"})
+        check_params(found := params(**sections))
+        check_detectors(found)
 
 
-def test_models_are_looked_up_only_when_one_is_trained() -> None:
-    check_params(params(detectors={"d": {"model": "resnet_18"}}), {"report"})
+def test_detectors_are_checked_beside_the_run(workdir: Path) -> None:
+    document = yaml.safe_load((REPO / "presets/mini.yaml").read_text())
+    document["detectors"]["npr"]["model"] = "resnt18"
+    Path("params.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(
+        AssayError, match=r"detectors.npr.model: timm has no model 'resnt18'; near to it: .*resnet18"
+    ):
+        DetectorCheck(Path()).wait()
