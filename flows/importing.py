@@ -37,7 +37,8 @@ def import_folder(
         lines.append(f"{packed.unreadable} of them cannot be read and are kept as such rows: {why}")
     if packed.ignored:
         lines.append(f"{packed.ignored} other files were left out: their endings are no picture's")
-    return [*lines, "", "to use it, put this into params.yaml:", "", _entry(name, real, family, released)]
+    how = "next: `assay use folder` benchmarks all image sets in data/; or put this into params.yaml:"
+    return [*lines, "", how, "", _entry(name, real, family, released)]
 
 
 def _check(name: str, real: bool, content: str, family: str | None, released: str | None) -> None:
