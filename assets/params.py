@@ -183,7 +183,7 @@ class Train(_Section):
     """Which generators detectors are trained on, and with which seeds."""
 
     generators: tuple[Name, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
 
     @field_validator("generators", "seeds")
     @classmethod
@@ -203,21 +203,21 @@ class Report(_Section):
 
 
 class Params(_Section):
-    """Everything in params.yaml."""
+    """Everything in params.yaml. Every section has to be there: dvc.yaml refers to all of them."""
 
-    seed: int = 0
+    seed: int
     """Benchmark seed: every random choice derives from it."""
     real: dict[Name, Real] = Field(min_length=1)
-    fit: dict[Name, Fit] = {}
+    fit: dict[Name, Fit]
     generators: dict[Name, Generator] = Field(min_length=1)
-    dedupe: Dedupe = Dedupe()
-    split: Split = Split()
-    audit: Audit = Audit()
-    degrade: dict[Name, str] = {}
+    dedupe: Dedupe
+    split: Split
+    audit: Audit
+    degrade: dict[Name, str]
     """Conditions: name -> recipe (assets/degradations.py)."""
     detectors: dict[Name, Detector] = Field(min_length=1)
     train: Train
-    report: Report = Report()
+    report: Report
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Params":

@@ -41,6 +41,7 @@ def benchmark_params(
                 name: {"from": f"data/{name}", "family": FAMILIES.get(name, "gan"), "released": "2021-11"}
                 for name in generators
             },
+            **{section: {} for section in ("fit", "dedupe", "split", "audit")},
             "degrade": {name: CONDITIONS[name] for name in conditions},
             "detectors": {name: {"model": "resnet18", "crop": 64} for name in detectors},
             "train": {"generators": list(train or generators), "seeds": list(seeds)},

@@ -13,8 +13,14 @@ def params(**sections: Any) -> Params:
         "seed": 1,
         "real": {"photos": {"from": "data/photos"}},
         "generators": {"fake": {"from": "data/fake", "family": "gan", "released": "2020-01"}},
+        "fit": {},
+        "dedupe": {},
+        "split": {},
+        "audit": {},
+        "degrade": {},
         "detectors": {"small": {"model": "resnet10t", "crop": 32, "epochs": 1}},
-        "train": {"generators": ["fake"]},
+        "train": {"generators": ["fake"], "seeds": [0]},
+        "report": {},
     }
     return parse_params({**document, **sections}, "params")
 

@@ -52,6 +52,7 @@ PARAMS: dict[str, Any] = {
         },
         "old": {"from": "data/old", "family": "proprietary", "released": "2014-01"},
     },
+    "dedupe": {"radius": 4},
     "split": {"train": 0.5, "val": 0.25, "test": 0.25},
     "audit": {"folds": 2},
     "degrade": {"jpeg65": "jpeg(65)"},

@@ -61,6 +61,12 @@ def test_mistakes_are_named(path: str, value: Any, message: str) -> None:
         parse_params(changed(path, value), "params.yaml")
 
 
+def test_every_section_has_to_be_there() -> None:
+    document = {key: value for key, value in MINI.items() if key not in ("fit", "degrade")}
+    with pytest.raises(ParamsError, match=r"params.yaml: fit is missing\nparams.yaml: degrade is missing"):
+        parse_params(document, "params.yaml")
+
+
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text((REPO / "presets/mini.yaml").read_text().replace("0.001", "1e-3"))
     assert load_params(tmp_path / "p.yaml").detectors["cnnspot"].lr == 0.001

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from assets.dag import load_dag
 from assets.errors import AssayError
 from assets.params import load_params
 from flows import presets
@@ -32,6 +33,8 @@ def test_sources_and_generators_are_filled_in_from_the_image_sets(folder: Path) 
     assert params.real["mine"].from_ == "data/mine"
     assert params.generators["sdxl"].released == "2023-07"
     assert params.train.generators == ("sdxl",)
+    (folder / "dvc.yaml").symlink_to(REPO / "dvc.yaml")
+    assert "train@sdxl-resnet18-0" in load_dag(folder).stages
     presets.use(folder, "folder")  # what `use` wrote is nothing to lose
     document = yaml.safe_load((folder / "params.yaml").read_text())
     (folder / "params.yaml").write_text(yaml.safe_dump({**document, "seed": 7}))

@@ -32,7 +32,10 @@ PARAMS: dict[str, Any] = {
     },
     "detectors": {"net": {"model": "resnet18", "lr": 1e-05, "epochs": 2}},
     "train": {"generators": ["a"], "seeds": [0]},
+    "dedupe": {"radius": 4},
     "split": {"train": 0.5, "val": 0.2, "test": 0.3},
+    "audit": {"folds": 2},
+    "report": {"resamples": 100},
     "degrade": {"jpeg65": "jpeg(65)"},
 }
 STAGES = [
