@@ -1,18 +1,23 @@
 """A tiny benchmark up to its splits: smooth real pictures, generated ones with a checkerboard trace."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from assets.degradations import parse
 from assets.imageset import ImageSetWriter
 from assets.params import Params
 from assets.picture import encode
 from assets.seeds import rng
-from tests.conftest import textured
+from tests.conftest import REPO, textured
 from tests.samples import params
 
+SETTINGS_FILE = Path("params.yaml")
 SMALL = {"model": "test_resnet", "crop": 32, "epochs": 6, "batch": 16, "lr": 0.003}
 COUNT = 64
 
@@ -60,3 +65,23 @@ def write_benchmark(params_: Params, **items: tuple[int, ...]) -> Params:
     for item in params_.generators:
         write_item(item, 1, params_, items.get(item, ()))
     return params_
+
+
+def run_with_workers(
+    stage: str, params_: Params, arguments: list[str], workers: int, before: str = ""
+) -> str:
+    """Run a stage as dvc.yaml does, with loader processes; returns what it wrote to stderr.
+
+    In a process of its own: the tests of the flow load Prefect into this one, whose threads and fork
+    handlers end forked loader processes with a failure. No stage ever loads Prefect.
+    """
+    SETTINGS_FILE.write_text(yaml.safe_dump(params_.model_dump(mode="json", by_alias=True)))
+    start = f"{before}\nfrom tasks.{stage} import main\nfrom tasks.command import run_stage\nrun_stage(main)"
+    done = subprocess.run(
+        [sys.executable, "-c", start, *arguments],
+        env={**os.environ, "ASSAY_WORKERS": str(workers), "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in (0, 2), done.stderr
+    return done.stderr

@@ -15,7 +15,7 @@ from assets.params import Params
 from assets.predictions import predictions_path, read_predictions
 from tasks.evaluate import evaluate, main
 from tasks.train import train
-from tests.bench import SMALL, benchmark, write_benchmark
+from tests.bench import SMALL, benchmark, run_with_workers, write_benchmark
 
 LARGE = {**SMALL, "kind": "npr", "crop": 48, "epochs": 1}  # larger than the pictures are high
 SETTINGS = benchmark(
@@ -82,7 +82,6 @@ def test_unreadable_images_have_rows_without_a_score(there: Path) -> None:
     assert rows[rows["status"] == "ok"]["logit"].notna().all()
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 def test_batch_and_workers_change_nothing(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def predictions() -> bytes:
         evaluate(Path(), SETTINGS, "fake", "real")
@@ -90,8 +89,10 @@ def test_batch_and_workers_change_nothing(there: Path, monkeypatch: pytest.Monke
 
     first = predictions()
     assert predictions() == first
-    monkeypatch.setenv("ASSAY_WORKERS", "4")
-    assert predictions() == first
+    for workers in (1, 4):
+        predictions_path(Path(), "fake", "real").unlink()
+        run_with_workers("evaluate", SETTINGS, ["fake", "real"], workers)
+        assert predictions_path(Path(), "fake", "real").read_bytes() == first
     expected = scored("real")
     for batch in ("1", "7"):
         monkeypatch.setenv("ASSAY_BATCH", batch)

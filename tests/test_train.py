@@ -19,7 +19,7 @@ from assets.params import Params
 from models.detectors.trained import load_trained
 from tasks import train as module
 from tasks.train import epoch_batches, epoch_images, learning_rate, main, train
-from tests.bench import SMALL, benchmark, write_benchmark, write_item
+from tests.bench import SMALL, benchmark, run_with_workers, write_benchmark, write_item
 
 FOLDER = Path("artifacts/train/fake/small-s0")
 
@@ -69,16 +69,15 @@ def test_it_learns_and_says_how(workdir: Path) -> None:
 
 
 @pytest.mark.parametrize("augment", ["", "blur(0,1)@0.5|jpeg(60,100)@0.5|noise(0.01)"])
-def test_same_bytes_again_and_with_any_number_of_workers(
-    workdir: Path, monkeypatch: pytest.MonkeyPatch, augment: str
-) -> None:
+def test_same_bytes_again_and_with_any_number_of_workers(workdir: Path, augment: str) -> None:
     settings = write_benchmark(one_epoch(augment=augment))
     first = trained(settings)
     torch.manual_seed(1234)
-    for workers in ("0", "2"):
-        monkeypatch.setenv("ASSAY_WORKERS", workers)
-        shutil.rmtree(FOLDER)
-        assert trained(settings) == first
+    shutil.rmtree(FOLDER)
+    assert trained(settings) == first
+    shutil.rmtree(FOLDER)
+    run_with_workers("train", settings, ["fake", "small", "0"], 2)
+    assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == first
 
 
 def test_seeds_matter(workdir: Path) -> None:
@@ -142,18 +141,16 @@ def test_a_split_that_names_an_image_which_no_set_has(workdir: Path) -> None:
     assert "artifacts/generate/fake has no image fake-0" in refused(settings)
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_bytes_that_changed_since_the_manifest(
-    workdir: Path, monkeypatch: pytest.MonkeyPatch, workers: str
-) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_bytes_that_changed_since_the_manifest(workdir: Path, workers: int) -> None:
     settings = write_benchmark(one_epoch())
     row = ImageSet(Path("artifacts/generate/fake")).rows.set_index("id").loc["fake-004"]
     with (Path("artifacts/generate/fake") / row["shard"]).open("r+b") as shard:
         shard.seek(int(row["offset"]))
         shard.write(b"\0" * 100)
-    monkeypatch.setenv("ASSAY_WORKERS", workers)
-    monkeypatch.setattr("assets.loader.KEPT_BYTES", 0)
-    message = refused(settings)
+    unkept = "import assets.loader; assets.loader.KEPT_BYTES = 0"
+    message = run_with_workers("train", settings, ["fake", "small", "0"], workers, unkept)
+    assert not FOLDER.exists()
     assert "artifacts/generate/fake: fake-004 can no longer be decoded" in message
     assert "Traceback" not in message and "dvc checkout" in message
 
