@@ -218,11 +218,7 @@ def generators(as_json: Json = False) -> None:
     """
     from flows.inventory import generators as listed
 
-    rows = listed(ROOT)
-    if as_json:
-        _print_json(rows)
-    else:
-        _print_records(rows)
+    _print_records(listed(ROOT), as_json)
 
 
 @app.command(short_help="List the detectors.")
@@ -236,11 +232,7 @@ def detectors(as_json: Json = False) -> None:
     """
     from flows.inventory import detectors as listed
 
-    rows = listed(ROOT)
-    if as_json:
-        _print_json(rows)
-    else:
-        _print_records(rows)
+    _print_records(listed(ROOT), as_json)
 
 
 @app.command("import", short_help="Pack a folder of pictures of your own.")
@@ -362,7 +354,10 @@ def _print_trace(rows: list[dict[str, Any]]) -> None:
         print()
 
 
-def _print_records(rows: list[dict[str, Any]]) -> None:
+def _print_records(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+        return
     heading = list(rows[0])
     _print_table(heading, [["" if row[key] is None else str(row[key]) for key in heading] for row in rows])
 

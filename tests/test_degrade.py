@@ -14,16 +14,8 @@ from tasks.dedupe import dedupe
 from tasks.degrade import degrade
 from tasks.split import split
 from tests.conftest import file_bytes, textured
+from tests.made_up import CONDITIONS
 from tests.samples import params
-
-SIX = {
-    "lr112": "resize(0.5)",
-    "lr64": "resize(0.2857)",
-    "jpeg65": "jpeg(65)",
-    "jpeg30": "jpeg(30)",
-    "blur3": "blur(3)",
-    "blur5": "blur(5)",
-}
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def run(settings: Params, item: str = "fake") -> dict[str, ImageSet]:
 
 
 def test_the_six_of_genimage(benchmark: Path) -> None:
-    sets = run(params(degrade=SIX))
+    sets = run(params(degrade=CONDITIONS))
     clean = ImageSet(Path("artifacts/generate/fake"))
     ids = sets["lr112"].rows["id"].tolist()
     assert len(ids) == 4 and all(images.rows["id"].tolist() == ids for images in sets.values())
@@ -67,7 +59,7 @@ def test_the_six_of_genimage(benchmark: Path) -> None:
 
 
 def test_real_images_go_through_the_same_recipes(benchmark: Path) -> None:
-    sets = run(params(degrade=SIX), "real")
+    sets = run(params(degrade=CONDITIONS), "real")
     assert sets["jpeg30"].rows["label"].tolist() == [0] * 4
     assert sets["jpeg30"].rows["jpeg_quality"].tolist() == [30] * 4
 
