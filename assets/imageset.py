@@ -154,7 +154,6 @@ class ImageSetWriter:
         self._recover()
         self.done = len(self._rows)
         """Images that finished shards of a killed run already hold."""
-        self.done_unreadable = sum(row["status"] == UNREADABLE for row in self._rows)
         self._pending: list[dict[str, object]] = []
         self._shard: BinaryIO | None = None
         self._in_shard = 0

@@ -12,6 +12,7 @@ import pandas as pd
 from assets.bootstrap import Sample, draw_groups, interval, resampled_metrics
 from assets.files import write_json
 from assets.imageset import ImageSet
+from assets.items import image_folders
 from assets.metrics import auroc
 from assets.params import REAL, Audit, Params, load_params
 from assets.seeds import derive_seed
@@ -36,13 +37,7 @@ ADVICE = {
 
 def audit(root: Path, params: Params, item: str) -> None:
     """Write artifacts/audit/`item`/audit.json: an AUROC with interval for every feature set."""
-    rows = pd.concat(
-        [
-            _kept(root, REAL, [root / "artifacts" / "collect" / name for name in params.real]),
-            _kept(root, item, [root / "artifacts" / "generate" / item]),
-        ],
-        ignore_index=True,
-    )
+    rows = pd.concat([_kept(root, params, REAL), _kept(root, params, item)], ignore_index=True)
     seed = derive_seed(params.seed, "audit", item)
     found = judge(rows, params.audit, seed, params.report.resamples, params.report.level)
     write_json(root / "artifacts" / "audit" / item / "audit.json", {"generator": item, **found})
@@ -151,10 +146,10 @@ def _sample(logits: np.ndarray, groups: np.ndarray, resamples: int, seed: int) -
     return Sample(logits, position, draw_groups(len(names), resamples, seed))
 
 
-def _kept(root: Path, item: str, folders: list[Path]) -> pd.DataFrame:
+def _kept(root: Path, params: Params, item: str) -> pd.DataFrame:
     """Manifest rows of the images that the split of `item` holds."""
     table = pd.read_parquet(root / "artifacts" / "split" / item / "split.parquet", columns=["id"])
-    rows = pd.concat([ImageSet(folder).rows for folder in folders], ignore_index=True)
+    rows = pd.concat([ImageSet(folder).rows for folder in image_folders(root, params, item)])
     return rows[rows["id"].isin(table["id"])]
 
 

@@ -3,6 +3,7 @@
 The source photograph is the group: all crops of one photograph stay on one side of every split.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from assets.choose import take
 from assets.errors import AssayError
 from assets.imageset import ImageSet, ImageSetWriter, link_set
 from assets.manifest import OK
 from assets.near import clusters
 from assets.params import Params, Real, load_params
-from assets.picture import decode, encode
+from assets.picture import encode
 from assets.progress import progress
-from assets.seeds import derive_seed, rng
+from assets.seeds import rng
 from tasks.command import arguments_for, run_stage
+
+DECODED = 64
+"""Pictures kept in memory while crops are cut: a source may have a million."""
 
 
 def collect(root: Path, params: Params, name: str) -> None:
@@ -39,22 +44,6 @@ def collect(root: Path, params: Params, name: str) -> None:
         link_set(source, out, take(source.rows, spec.count, params.seed), generator="real", label=0)
     else:
         _write_crops(source, out, spec, params.seed, name)
-
-
-def take(rows: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
-    """Choose `count` usable rows, evenly over classes, and keep all unreadable ones for the record.
-
-    The choice among a class's images follows a hash of their ids: a larger count adds images and
-    drops none of the same class.
-    """
-    usable = rows[rows["status"] == OK]
-    if count is None or count >= len(usable):
-        return rows
-    key = usable["id"].map(lambda image: derive_seed(seed, "take", image))
-    rank = key.groupby(usable["class_name"].fillna("")).rank(method="first")
-    order = pd.DataFrame({"rank": rank, "key": key}).sort_values(["rank", "key"])
-    chosen = set(usable.loc[order.index[:count], "id"])
-    return rows[rows["id"].isin(chosen) | (rows["status"] != OK)]
 
 
 def merged_groups(rows: pd.DataFrame, radius: int) -> pd.Series:
@@ -96,21 +85,23 @@ def crop_box(
 
 def _write_crops(source: ImageSet, out: Path, spec: Real, seed: int, name: str) -> None:
     side = spec.crop or 0
-    pictures = {image: decode(source.read(image)) for image in source.usable["id"]}
-    large = [image for image, pixels in pictures.items() if min(pixels.shape[:2]) >= side]
-    if not large:
+    usable = source.usable
+    fitting = usable[usable[["width", "height"]].min(axis=1) >= side]
+    if fitting.empty:
         raise AssayError(f"real.{name}: no picture in {spec.from_} is as large as the crop of {side} px")
     rows = source.rows.set_index("id")
+    large = take(fitting, spec.count, seed)["id"].tolist()
     total = spec.count or len(large)
+    pixels_of = lru_cache(DECODED)(source.pixels)
     with ImageSetWriter(out) as writer:
         for image in rows.index[(rows["status"] != OK)]:
             writer.add_unreadable(image, str(rows["reason"][image]), **_about(rows, image))
-        for image in sorted(set(pictures) - set(large)):
+        for image in sorted(set(usable["id"]) - set(fitting["id"])):
             writer.add_unreadable(image, f"smaller than the crop of {side} px", **_about(rows, image))
         for index in progress(range(total), f"collect {name}", total):
             image = large[index % len(large)]
             crop = f"{image}-{index // len(large):05d}"
-            pixels = pictures[image]
+            pixels = pixels_of(image)
             box = crop_box(pixels.shape[1], pixels.shape[0], side, spec.scales, rng(seed, "collect", crop))
             place = f"{rows['source'][image]} x{box[0]:g} +{box[1]}+{box[2]}"
             data = encode(_cut(pixels, side, *box))

@@ -9,11 +9,11 @@ which generators there are.
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from assets.files import replacing, write_json
+from assets.files import write_json
+from assets.frames import write_frame
 from assets.imageset import ImageSet
+from assets.items import image_folders
 from assets.manifest import OK
 from assets.near import clusters
 from assets.params import REAL, Params, load_params
@@ -29,14 +29,13 @@ NEAR = "near-duplicate"
 def dedupe(root: Path, params: Params, item: str) -> None:
     """Write artifacts/dedupe/`item`: decisions.parquet, one row per image, and summary.json."""
     out = root / "artifacts" / "dedupe" / item
-    if item == REAL:
-        sets = [ImageSet(root / "artifacts" / "collect" / name) for name in params.real]
-        rows = pd.concat([opened.rows[CARRIED] for opened in sets], ignore_index=True)
-        decided = decide(rows, None, params.dedupe.radius)
-    else:
-        rows = ImageSet(root / "artifacts" / "generate" / item).rows[CARRIED]
+    sets = [ImageSet(folder) for folder in image_folders(root, params, item)]
+    rows = pd.concat([opened.rows[CARRIED] for opened in sets], ignore_index=True)
+    kept = None
+    if item != REAL:
         real = pd.read_parquet(root / "artifacts" / "dedupe" / REAL / "decisions.parquet")
-        decided = decide(rows, real[real["keep"]], params.dedupe.radius)
+        kept = real[real["keep"]]
+    decided = decide(rows, kept, params.dedupe.radius)
     write_frame(out / "decisions.parquet", decided)
     write_json(out / "summary.json", summarise(item, decided))
 
@@ -94,13 +93,6 @@ def summarise(item: str, decided: pd.DataFrame) -> dict[str, object]:
             for reason, count in sorted(decided.loc[decided["status"] != OK, "reason"].value_counts().items())
         },
     }
-
-
-def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table as parquet whose bytes depend on its content alone."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
 
 
 def main(arguments: list[str]) -> None:

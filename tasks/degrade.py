@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from assets.degradations import parse
 from assets.imageset import ImageSetWriter, open_sets, to_records
-from assets.params import REAL, Params, load_params
+from assets.items import image_folders
+from assets.loader import read_side
+from assets.params import Params, load_params
 from assets.picture import PictureError, decode
 from assets.progress import progress
 from assets.seeds import rng
@@ -22,8 +22,7 @@ def degrade(root: Path, params: Params, item: str) -> None:
     benchmark seed, the condition and its id alone.
     """
     recipes = {name: parse(recipe, f"degrade.{name}") for name, recipe in params.degrade.items()}
-    table = pd.read_parquet(root / "artifacts" / "split" / item / "split.parquet")
-    test = table[table["side"] == "test"].sort_values("id")
+    test = read_side(root / "artifacts" / "split" / item, "test")
     holder = open_sets(image_folders(root, params, item))
     about = to_records(test[KEPT])
     out = root / "artifacts" / "degrade" / item
@@ -42,13 +41,6 @@ def degrade(root: Path, params: Params, item: str) -> None:
     for writer in writers.values():
         with writer:
             pass
-
-
-def image_folders(root: Path, params: Params, item: str) -> list[Path]:
-    """The image sets that hold the clean images of `item`."""
-    if item == REAL:
-        return [root / "artifacts" / "collect" / name for name in params.real]
-    return [root / "artifacts" / "generate" / item]
 
 
 def main(arguments: list[str]) -> None:

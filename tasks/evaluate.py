@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from assets.errors import AssayError, did_you_mean
+from assets.items import image_folders
 from assets.loader import Pictures, read_side
 from assets.machine import device, make_repeatable
-from assets.params import CLEAN, REAL, Params, load_params
+from assets.params import REAL, Params, load_params
 from assets.predictions import OK, predictions_path, write_predictions
 from assets.progress import counter
 from models.detectors.scoring import score_images
@@ -42,7 +43,7 @@ def evaluate(root: Path, params: Params, trained_on: str, tested_on: str) -> Non
     frames: list[pd.DataFrame] = []
     with counter(f"evaluate {trained_on} on {tested_on}", len(test) * len(params.conditions)) as bar:
         for condition in params.conditions:
-            pictures = Pictures(_folders(root, params, tested_on, condition))
+            pictures = Pictures(image_folders(root, params, tested_on, condition))
             about = test[CARRIED].assign(condition=condition, trained_on=trained_on, tested_on=tested_on)
             frames += _score(judges, pictures, about, bar)
     write_predictions(predictions_path(root, trained_on, tested_on), pd.concat(frames, ignore_index=True))
@@ -72,15 +73,6 @@ def _judge(folder: Path, params: Params, name: str) -> Trained:
         )
     trained.detector.to(device())
     return trained
-
-
-def _folders(root: Path, params: Params, item: str, condition: str) -> list[Path]:
-    artifacts = root / "artifacts"
-    if condition != CLEAN:
-        return [artifacts / "degrade" / item / condition]
-    if item == REAL:
-        return [artifacts / "collect" / name for name in params.real]
-    return [artifacts / "generate" / item]
 
 
 def main(arguments: list[str]) -> None:

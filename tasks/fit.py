@@ -6,8 +6,9 @@ import numpy as np
 
 from assets.errors import AssayError
 from assets.imageset import ImageSet
+from assets.items import image_folders
 from assets.machine import device, make_repeatable
-from assets.params import Params, load_params
+from assets.params import REAL, Params, load_params
 from assets.picture import decode
 from assets.seeds import derive_seed
 from models import generators
@@ -36,8 +37,8 @@ def fit(root: Path, params: Params, name: str) -> None:
 def _real_images(root: Path, params: Params) -> np.ndarray:
     """All collected real images, (N, H, W, 3) uint8."""
     images: list[np.ndarray] = []
-    for source in params.real:
-        images += [decode(data) for _, data in ImageSet(root / "artifacts" / "collect" / source).stream()]
+    for folder in image_folders(root, params, REAL):
+        images += [decode(data) for _, data in ImageSet(folder).stream()]
     if len({image.shape for image in images}) != 1:
         raise AssayError("models trained here need real images of one shape: set 'crop' under 'real'")
     return np.stack(images)

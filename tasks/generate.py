@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from assets.choose import take
 from assets.errors import AssayError
 from assets.imageset import ImageSet, ImageSetWriter, link_set
 from assets.machine import device, make_repeatable
@@ -12,7 +13,6 @@ from assets.picture import encode
 from assets.progress import counter
 from assets.seeds import derive_seed
 from models import generators
-from tasks.collect import take
 from tasks.command import arguments_for, run_stage
 
 

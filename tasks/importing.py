@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from assets.errors import AssayError
-from assets.imageset import ImageSetWriter
+from assets.imageset import ImageSet, ImageSetWriter
 from assets.machine import num_workers
 from assets.picture import Examined, examine
 from assets.progress import progress
@@ -67,21 +68,20 @@ def import_pictures(
         "released": None if real else released,
         "content": content,
     }
-    reasons: dict[str, int] = {}
-    with ImageSetWriter(out or Path("data") / name, resume=_listing_key(files, name, columns)) as writer:
+    target = out or Path("data") / name
+    with ImageSetWriter(target, resume=_listing_key(files, name, columns)) as writer:
         todo = files[writer.done :]
         for path, read in zip(todo, progress(_read_all(todo), f"import {name}", len(todo)), strict=True):
-            reason = _add(writer, folder, path, read, name, columns)
-            if reason:
-                reasons[reason] = reasons.get(reason, 0) + 1
-        unreadable = sum(reasons.values()) + writer.done_unreadable
-    return Imported(len(files), unreadable, ignored, reasons)
+            _add(writer, folder, path, read, name, columns)
+    # From the finished set, so that what a killed import had packed before is counted too.
+    reasons = Counter(ImageSet(target).rows["reason"].dropna())
+    return Imported(len(files), reasons.total(), ignored, dict(reasons))
 
 
 def _add(
     writer: ImageSetWriter, folder: Path, path: Path, read: _Read, name: str, columns: dict[str, object]
-) -> str | None:
-    """Write one row; return why the picture is unreadable, or None."""
+) -> None:
+    """Write one row."""
     relative = path.relative_to(folder).as_posix()
     # The id follows the path, so that a folder that gains a picture renames no other.
     image = f"{name}-{hashlib.blake2b(os.fsencode(relative), digest_size=8).hexdigest()}"
@@ -90,8 +90,8 @@ def _add(
     own = {**columns, "source": printable, "group": image, "class_name": above}
     if read.reason is not None:
         writer.add_unreadable(image, read.reason, **own)
-        return read.reason
-    return writer.add(image, read.data, examined=read.examined, **own).reason
+    else:
+        writer.add(image, read.data, examined=read.examined, **own)
 
 
 def _list(folder: Path) -> tuple[list[Path], int]:

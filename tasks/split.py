@@ -11,11 +11,11 @@ import pandas as pd
 
 from assets.errors import AssayError
 from assets.files import write_json
+from assets.frames import write_frame
 from assets.params import REAL, Params, load_params
 from assets.params import Split as Shares
 from assets.seeds import derive_seed
 from tasks.command import arguments_for, run_stage
-from tasks.dedupe import write_frame
 
 SIDES = ("train", "val", "test")
 COLUMNS = ["id", "label", "generator", "content", "class_name", "class_index", "group", "pair_id", "sha256"]

@@ -16,6 +16,7 @@ from assets import metrics
 from assets.degradations import Recipe, parse
 from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of, write_json, write_text
+from assets.items import image_folders
 from assets.loader import Pictures, read_side
 from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
@@ -71,7 +72,8 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     where = f"detectors.{name}"
     origin: Origin = (params.seed, "train", trained_on, name, seed)
     augment = parse(spec.augment, f"{where}.augment")
-    pictures = Pictures(_folders(root, params, trained_on))
+    both = (REAL, trained_on)
+    pictures = Pictures([folder for item in both for folder in image_folders(root, params, item)])
     sides = {side: _side(root, trained_on, side, pictures) for side in ("train", "val")}
     detector = detectors.build(spec, derive_seed(*origin, "start"), where).to(device())
     start = weights_digest(detector)
@@ -242,11 +244,6 @@ class _Training:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return value
-
-
-def _folders(root: Path, params: Params, trained_on: str) -> list[Path]:
-    artifacts = root / "artifacts"
-    return [*(artifacts / "collect" / name for name in params.real), artifacts / "generate" / trained_on]
 
 
 def _side(root: Path, trained_on: str, side: str, pictures: Pictures) -> Side:

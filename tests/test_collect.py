@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assets.choose import take
 from assets.errors import AssayError
 from assets.imageset import ImageSet, ImageSetWriter
 from assets.params import Params
-from tasks.collect import collect, crop_box, take
+from tasks.collect import collect, crop_box
 from tasks.photos import PHOTOS, pack_photos
 from tests.conftest import file_bytes, textured
 from tests.samples import params
@@ -81,6 +82,15 @@ def test_without_a_crop_the_original_bytes_pass(workdir: Path) -> None:
     images = collected(params(real={"photos": {"from": "data/photos", "count": 4}}))
     assert len(images.usable) == 4 and len(images) == 5
     assert all(images.read(name) == files[name] for name in images.usable["id"])
+
+
+def test_fewer_crops_than_pictures_are_taken_evenly_over_classes(workdir: Path) -> None:
+    with ImageSetWriter(Path("data/photos")) as writer:
+        for index in range(12):
+            name, kind = f"p{index:02d}", "first" if index < 9 else "last"
+            data = file_bytes(textured(index, 40, 40))
+            writer.add(name, data, label=0, generator="real", group=name, class_name=kind, source=name)
+    assert collected(crops(6)).rows["class_name"].value_counts().to_dict() == {"first": 3, "last": 3}
 
 
 def test_take_is_even_over_classes_and_grows_without_moving() -> None:

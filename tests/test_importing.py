@@ -125,7 +125,7 @@ def test_a_killed_import_goes_on_where_it_was(workdir: Path, monkeypatch: pytest
     monkeypatch.setattr(importing, "_read_one", lambda path: seen.append(path) or read_one(path))
     found = import_pictures(folder, "x", real=True)
     assert [path.name for path in seen] == ["4.png", "5.png", "6.png"]
-    assert (found.images, found.unreadable) == (7, 1)
+    assert (found.images, found.reasons) == (7, {"empty file": 1})
     assert Path("data/x/manifest.parquet").read_bytes() == Path("whole/manifest.parquet").read_bytes()
 
 

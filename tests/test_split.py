@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.errors import AssayError
+from assets.frames import write_frame
 from assets.params import Split
-from tasks.dedupe import decide, write_frame
+from tasks.dedupe import decide
 from tasks.split import SIDES, assign, split, summarise
 from tests.samples import params, rows
 
