@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and hashes of what is in them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from assets.errors import AssayError
 
 
 @contextmanager
@@ -26,10 +29,32 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def full_disk_told(what: str) -> Iterator[None]:
+    """Turn a full disk in the block into one message; `what` says what is kept and how to go on.
+
+    Raises:
+        AssayError: the disk is full, or a quota is used up.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" at {error.filename}" if error.filename else ""
+        raise AssayError(f"the disk is full{where}: {what}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -6,30 +6,26 @@ folder always holds one whole set: the old one until the new manifest stands, th
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from assets import shards
 from assets.errors import AssayError
-from assets.files import sha256_of, write_json
-from assets.manifest import OK, UNREADABLE, read_manifest, write_manifest
-from assets.picture import Examined, decode, examine
+from assets.manifest import OK, read_manifest, write_manifest
+from assets.packing import Row, ShardWriter, finished_rows
+from assets.picture import Examined, decode
 
 MANIFEST = "manifest.parquet"
 PER_SHARD = 2000
 SHARD_BYTES = 256 * 1024 * 1024
 PARTIAL = Path(".assay/partial")
 """Where sets that are being written keep finished shards, so that a restart goes on from them."""
-
-_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
 
 
 class ImageSetError(AssayError):
@@ -144,20 +140,18 @@ class ImageSetWriter:
     def __init__(self, path: Path, resume: str | None = None, per_shard: int = PER_SHARD) -> None:
         self.path = path
         self._per_shard = per_shard
-        key = hashlib.sha256(f"{path}\n{resume}\n{per_shard}".encode()).hexdigest()[:16]
-        self._work = PARTIAL / f"{path.name}-{key}"
+        self._work = work_folder(path, f"{resume}\n{per_shard}")
         if resume is None:
             shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True, exist_ok=True)
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[Row] = []
         self._finished = 0
-        self._recover()
+        while (rows := finished_rows(self._work, self._finished, path)) is not None:
+            self._rows += rows
+            self._finished += 1
         self.done = len(self._rows)
         """Images that finished shards of a killed run already hold."""
-        self._pending: list[dict[str, object]] = []
-        self._shard: BinaryIO | None = None
-        self._in_shard = 0
-        self._bytes = 0
+        self._shard = ShardWriter(self._work, self._finished)
 
     def __enter__(self) -> "ImageSetWriter":
         return self
@@ -165,83 +159,48 @@ class ImageSetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._commit()
-        elif self._shard:
-            self._shard.close()
+        if kind is not None:
+            self._shard.abandon()
+            return
+        if self._shard.rows:
+            self._close_shard()
+        place_set(self.path, self._work, self._rows)
 
     def add(self, image: str, data: bytes, *, examined: Examined | None = None, **columns: Any) -> Examined:
-        """Add one picture under its id; one that cannot be used becomes a row without bytes.
-
-        `examined` spares a second decoding; `columns` are further manifest columns.
-        """
-        found = examined or examine(data)
-        row: dict[str, object] = {"id": image, **columns, "sha256": found.sha256, "size": len(data)}
-        row |= {"pixels": found.pixels, "phash": found.phash, "reason": found.reason}
-        row["status"] = OK if found.facts else UNREADABLE
-        if found.facts:
-            row |= found.facts._asdict()
-            name = f"{image}.{_ENDINGS.get(found.facts.format, found.facts.format.lower())}"
-            row["offset"] = shards.append(self._open(), name, data)
-        self._pending.append(row)
-        self._in_shard += 1
-        self._bytes += len(data) if found.facts else 0
-        if self._in_shard >= self._per_shard or self._bytes >= SHARD_BYTES:
+        """Add one picture under its id; see `ShardWriter.add`."""
+        found = self._shard.add(image, data, examined=examined, **columns)
+        if len(self._shard.rows) >= self._per_shard or self._shard.num_bytes >= SHARD_BYTES:
             self._close_shard()
         return found
 
     def add_unreadable(self, image: str, reason: str, **columns: Any) -> None:
         """Add a row for a picture that could not even be read."""
-        self._pending.append({"id": image, **columns, "status": UNREADABLE, "reason": reason})
-        self._in_shard += 1
-
-    def _open(self) -> BinaryIO:
-        if self._shard is None:
-            self._shard = (self._work / "open.tar").open("wb")
-        return self._shard
+        self._shard.add_unreadable(image, reason, **columns)
 
     def _close_shard(self) -> None:
-        """Make the open shard final: named by number and content, its rows beside it."""
-        number = f"{self._finished:05d}"
-        if self._shard:
-            shards.finish(self._shard)
-            self._shard.close()
-            self._shard = None
-            name = f"{number}-{sha256_of(self._work / 'open.tar')[:12]}.tar"
-            (self._work / "open.tar").replace(self._work / name)
-            for row in self._pending:
-                if row["status"] == OK:
-                    row["shard"] = name
-        # The rows are what makes the shard count as finished, so they come after it.
-        write_json(self._work / f"{number}.json", self._pending)
-        self._rows += self._pending
-        self._pending, self._in_shard, self._bytes = [], 0, 0
+        self._rows += self._shard.close()
         self._finished += 1
+        self._shard = ShardWriter(self._work, self._finished)
 
-    def _recover(self) -> None:
-        """Take over finished shards; what a kill tore apart is written again."""
-        while (listed := self._work / f"{self._finished:05d}.json").exists():
-            rows = json.loads(listed.read_text("utf-8"))
-            names = {row["shard"] for row in rows if row.get("shard")}
-            # A kill while the set was being put in place leaves some shards already there.
-            if not all((self._work / name).exists() or (self.path / name).exists() for name in names):
-                return
-            self._rows += rows
-            self._finished += 1
 
-    def _commit(self) -> None:
-        if self._pending:
-            self._close_shard()
-        self.path.mkdir(parents=True, exist_ok=True)
-        names = {str(row["shard"]) for row in self._rows if row.get("shard")}
-        for name in sorted(names):
-            if (self._work / name).exists():
-                shutil.move(self._work / name, self.path / name)
-        write_manifest(self.path / MANIFEST, self._rows)
-        for stale in self.path.glob("*.tar"):
-            if stale.name not in names:
-                stale.unlink()
-        shutil.rmtree(self._work)
+def work_folder(path: Path, key: str) -> Path:
+    """Where the finished shards of the set at `path` lie until it is whole; another key is another set."""
+    digest = hashlib.sha256(f"{path}\n{key}".encode()).hexdigest()[:16]
+    return PARTIAL / f"{path.name}-{digest}"
+
+
+def place_set(path: Path, work: Path, rows: list[Row]) -> None:
+    """Make finished shards in `work` the set at `path`, in place of what was there, and remove `work`."""
+    path.mkdir(parents=True, exist_ok=True)
+    names = {str(row["shard"]) for row in rows if row.get("shard")}
+    for name in sorted(names):
+        if (work / name).exists():
+            shutil.move(work / name, path / name)
+    write_manifest(path / MANIFEST, rows)
+    for stale in path.glob("*.tar"):
+        if stale.name not in names:
+            stale.unlink()
+    shutil.rmtree(work)
 
 
 def link_set(source: ImageSet, target: Path, rows: pd.DataFrame, **columns: object) -> None:

@@ -1,23 +1,30 @@
 """What this machine offers: device, worker processes, batch sizes. Nothing here changes a result.
 
-Read from the environment, never from params.yaml: ASSAY_DEVICE (`cpu`, `cuda`, `cuda:1`; default: a GPU
-where there is one), ASSAY_WORKERS (loader processes, default 0 = in the stage's own process),
-ASSAY_BATCH (images scored at a time, default 64).
+Read from the environment, never from params.yaml: ASSAY_DEVICE (`cpu`, `cuda`, `cuda:1`, or several with
+commas; default: the GPUs there are, or the CPU), ASSAY_WORKERS (loader processes, default 0 = in the
+stage's own process), ASSAY_BATCH (images scored at a time, default 64).
 """
 
 import os
 
 from assets.errors import AssayError
 
+DEVICE = "ASSAY_DEVICE"
+
 
 def device() -> str:
     """The torch device a stage computes on."""
-    asked = os.environ.get("ASSAY_DEVICE", "")
-    if asked:
+    return devices()[0]
+
+
+def devices() -> list[str]:
+    """The torch devices that a stage may compute on, one process each."""
+    if asked := [name.strip() for name in os.environ.get(DEVICE, "").split(",") if name.strip()]:
         return asked
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    count = torch.cuda.device_count()
+    return [f"cuda:{number}" for number in range(count)] if count > 1 else ["cuda" if count else "cpu"]
 
 
 def num_workers() -> int:

@@ -23,6 +23,7 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "group": (pa.string(), "images that must never be split apart share a group"),
     "pair_id": (pa.string(), "id of the real image it answers to, where there is one"),
     "source": (pa.string(), "where the picture came from: a path in the imported folder, or a crop box"),
+    "side": (pa.string(), "side of the split its release published it on: train, val or test"),
     "shard": (pa.string(), "tar file in the image set; null if the picture cannot be used"),
     "offset": (pa.int64(), "of the first byte of the file inside the shard"),
     "size": (pa.int64(), "bytes of the file"),

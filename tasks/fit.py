@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.imageset import ImageSet, link_set
 from assets.items import image_folders
 from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
@@ -23,15 +23,14 @@ def fit(root: Path, params: Params, name: str) -> None:
     """
     spec = params.fit[name]
     make_repeatable()
-    learns = spec.kind != "pretrained"  # which needs no pictures, and its benchmark may have millions
-    generators.fit(
-        spec.kind,
-        _real_images(root, params) if learns else np.empty((0, 1, 1, 3), np.uint8),
-        root / "artifacts" / "fit" / name,
-        spec.options,
-        derive_seed(params.seed, "fit", name),
-        device(),
-    )
+    out = root / "artifacts" / "fit" / name
+    images = np.empty((0, 1, 1, 3), np.uint8)
+    match generators.reals_for(spec.kind):
+        case "pixels":
+            images = _real_images(root, params)
+        case "linked":
+            _link_real_images(root, params, out / generators.REALS)
+    generators.fit(spec.kind, images, out, spec.options, derive_seed(params.seed, "fit", name), device())
 
 
 def _real_images(root: Path, params: Params) -> np.ndarray:
@@ -42,6 +41,13 @@ def _real_images(root: Path, params: Params) -> np.ndarray:
     if len({image.shape for image in images}) != 1:
         raise AssayError("models trained here need real images of one shape: set 'crop' under 'real'")
     return np.stack(images)
+
+
+def _link_real_images(root: Path, params: Params, out: Path) -> None:
+    """Put every real image set at out/SOURCE, without copying pixels."""
+    for folder in image_folders(root, params, REAL):
+        source = ImageSet(folder)
+        link_set(source, out / folder.name, source.rows)
 
 
 def main(arguments: list[str]) -> None:

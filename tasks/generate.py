@@ -1,57 +1,64 @@
 """Generated images: drawn by a model, or taken from an imported image set."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from assets.choose import take
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter, link_set
-from assets.machine import device, make_repeatable
+from assets.files import full_disk_told
+from assets.imageset import ImageSet, link_set
+from assets.machine import devices
 from assets.params import Generator, Params, load_params
-from assets.picture import encode
-from assets.progress import counter
-from assets.seeds import derive_seed
-from models import generators
 from tasks.command import arguments_for, run_stage
+from tasks.drawers import draw_side_by_side
+from tasks.drawing import Drawing, draw_here
+
+CHUNKS = "--chunks"
 
 
 def generate(root: Path, params: Params, name: str) -> None:
-    """Write the image set artifacts/generate/`name`.
+    """Write the image set artifacts/generate/`name`, drawn on all devices that this process may use.
 
-    Drawing is resumable: shards that a killed run finished are kept, and the set is byte-identical to
-    that of an undisturbed run.
+    Drawing goes chunk by chunk (`sampler.chunk`). What a killed run, another process or another machine
+    has finished is kept, and the set is byte-identical to that of an undisturbed run.
 
     Raises:
-        AssayError: an imported set that holds real images, or no usable one.
+        AssayError: an imported set that holds real images, or no usable one; a disk that is full.
     """
     spec = params.generators[name]
     out = root / "artifacts" / "generate" / name
-    if spec.drawn:
-        _draw(root / spec.from_, out, name, spec, params.seed)
-    else:
+    if not spec.drawn:
         _pass_on(ImageSet(root / spec.from_), out, name, spec, params.seed)
+        return
+    drawing = Drawing(root, params, name)
+    chunks = drawing.chunks(out)
+    with full_disk_told(f"finished chunks of {name} are kept in {chunks.work}; make room and start again"):
+        wanted = range(chunks.count)
+        if chunks.num_finished(wanted) < drawing.total:
+            if len(found := devices()) > 1:
+                draw_side_by_side(name, chunks, wanted, found)
+            else:
+                draw_here(drawing, chunks, wanted, found[0])
+        chunks.place()
 
 
-def _draw(model: Path, out: Path, name: str, spec: Generator, seed: int) -> None:
-    make_repeatable()
-    drawer = generators.open_model(model, spec.sampler, device())
-    record = json.dumps(drawer.record, sort_keys=True)
-    total = spec.count or 0
-    common = {"label": 1, "generator": name, "family": spec.family}
-    common |= {"released": spec.released, "content": spec.content}
-    key = f"{name} {seed} {spec.model_dump_json()} {record}"
-    with ImageSetWriter(out, resume=key) as writer, counter(f"generate {name}", total) as bar:
-        bar.update(writer.done)
-        for start in range(writer.done, total, spec.sampler.batch):
-            images = [f"{name}-{index:06d}" for index in range(start, min(start + spec.sampler.batch, total))]
-            requests = [
-                generators.Request(derive_seed(seed, "generate", image), None, None) for image in images
-            ]
-            for image, request, pixels in zip(images, requests, drawer.draw(requests), strict=True):
-                own: dict[str, Any] = {"seed": request.seed, "prompt": request.prompt, "group": image}
-                writer.add(image, encode(pixels), **common, **own, record=record)
-                bar.update()
+def draw_chunks(root: Path, params: Params, name: str, first: int, end: int) -> Path:
+    """Draw chunks `first` to `end` - 1 alone, and return the folder in which they lie when finished.
+
+    For drawing on several machines: copy the files of that folder into the folder of the same name on
+    the machine that runs the stage, which draws what is still missing.
+
+    Raises:
+        AssayError: an imported generator; chunks that there are not.
+    """
+    if not params.generators[name].drawn:
+        raise AssayError(f"generators.{name} is imported: there is nothing to draw")
+    drawing = Drawing(root, params, name)
+    chunks = drawing.chunks(root / "artifacts" / "generate" / name)
+    if not 0 <= first < end <= chunks.count:
+        raise AssayError(f"{CHUNKS} {first}:{end}: {name} has chunks 0:{chunks.count}")
+    with full_disk_told(f"finished chunks of {name} are kept in {chunks.work}; make room and start again"):
+        draw_here(drawing, chunks, range(first, end), devices()[0])
+    return chunks.work
 
 
 def _pass_on(source: ImageSet, out: Path, name: str, spec: Generator, seed: int) -> None:
@@ -66,9 +73,16 @@ def _pass_on(source: ImageSet, out: Path, name: str, spec: Generator, seed: int)
 
 
 def main(arguments: list[str]) -> None:
-    """python -m tasks.generate NAME"""
-    (name,) = arguments_for(arguments, "name")
-    generate(Path(), load_params(), name)
+    """python -m tasks.generate NAME [--chunks FIRST:END]"""
+    if CHUNKS not in arguments:
+        (name,) = arguments_for(arguments, "name")
+        generate(Path(), load_params(), name)
+        return
+    name, _, span = arguments_for(arguments, f"name {CHUNKS} first:end")
+    first, colon, end = span.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal()):
+        raise AssayError(f"{CHUNKS} {span}: write FIRST:END, for example 0:40")
+    print(f"finished chunks are in {draw_chunks(Path(), load_params(), name, int(first), int(end))}")
 
 
 if __name__ == "__main__":

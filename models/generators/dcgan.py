@@ -24,7 +24,7 @@ from assets.files import write_json
 from assets.machine import make_repeatable
 from assets.params import Sampler
 from assets.progress import counter
-from models.generators import Request
+from models.generators import Drawn, Request
 from models.generators.batches import fixed_batches
 from models.generators.folder import check_content
 from models.generators.options import DcganOptions
@@ -112,11 +112,10 @@ class DcganDrawer:
             "versions": {"torch": version("torch")},
         }
 
-    def draw(self, requests: Sequence[Request]) -> list[np.ndarray]:
+    def draw(self, requests: Sequence[Request]) -> list[Drawn]:
         """One uint8 (S, S, 3) image per request, from noise of its own seed."""
-        return [
-            image for batch, used in fixed_batches(requests, self.batch) for image in self._draw(batch)[:used]
-        ]
+        batches = fixed_batches(requests, self.batch)
+        return [Drawn(image) for batch, used in batches for image in self._draw(batch)[:used]]
 
     @torch.no_grad()
     def _draw(self, requests: list[Request]) -> np.ndarray:
