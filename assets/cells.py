@@ -86,14 +86,25 @@ class Draws:
         return self._known[scores.tested_on]
 
 
-def pair_cells(real: Scores, generated: Scores, draws: Draws) -> list[Cell]:
-    """The cells of all detectors trained on one generator, tested on another's images, one a seed."""
+def pair_cells(
+    real: Scores, generated: Scores, draws: Draws, answered: frozenset[str] | None = None
+) -> list[Cell]:
+    """The cells of all detectors trained on one generator, tested on another's images, one a seed.
+
+    Args: answered: the real test images that count here (with `split.reals` other than `all`); None: all.
+    They are drawn with the groups of all real images, so that test sets which share some vary together.
+    Raises:
+        PredictionsError: no detector was shown one of `answered`.
+    """
     cells = []
+    counted = real.which(answered)
+    real_group, real_counts = draws.of(real)
     models = {**real.models, **generated.models}
     for (detector, seed, condition), generated_N in generated.logits.items():
-        real_N = real.logits[detector, seed, condition]
+        real_N = real.logits[detector, seed, condition][counted]
         _, threshold = models.get((detector, seed), ("", 0.0))
-        samples = _sample(real_N, *draws.of(real)), _sample(generated_N, *draws.of(generated))
+        real_sample = _sample(real_N, real_group[counted], real_counts)
+        samples = real_sample, _sample(generated_N, *draws.of(generated))
         tally, metrics = _measure(*samples, threshold, real_N.size + generated_N.size)
         pair = generated.trained_on, generated.tested_on
         num_cells = int(metrics["auroc"].value is not None)

@@ -109,6 +109,14 @@ class Grid:
         return 100 if self.metric in _PERCENT else 1
 
 
+_PAIRED = "those that its test generator's images are paired with, of the same classes"
+REALS = {
+    "shared": f"{_PAIRED}; one may count for several generators",
+    "own": f"{_PAIRED}; none is dealt to two generators",
+}
+"""What `split.reals` says about the real images behind a number; where it is `all`, it is all of them."""
+
+
 def about_intervals(params: Params) -> str:
     """What intervals, and the spread over seeds, do and do not cover."""
     seeds, spec = len(params.train.seeds), params.report
@@ -184,6 +192,8 @@ def _grid(
     places = sensible_places([bound for bound in bounds if bound is not None])
     places -= 2 if metric in _PERCENT else 0
     definition = f"{TITLES[metric]}: {DEFINITIONS[metric]}."
+    if params.split.reals in REALS:
+        layout = f"{layout} Real images of a cell: {REALS[params.split.reals]}."
     return Grid(metric, TITLES[metric], definition, layout, columns, num_means, tuple(rows), level, places)
 
 

@@ -7,6 +7,7 @@ its run-cache key and would restore the wrong output (treeverse/dvc#10296).
 
 import datetime
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
@@ -35,6 +36,10 @@ FAMILIES = (
     "autoregressive",
     "proprietary",
 )
+PROMPTS = ("imagenet", "captions", "lines", "imaginet-photos", "imaginet-paintings", "imaginet-faces")
+FROM_FILE = ("captions", "lines", "imaginet-photos")
+"""The kinds of prompts that stand in a file."""
+CLASS_SLOT = "{class}"
 CONTENTS = ("photo", "painting", "face", "other")
 CLEAN = "clean"
 REAL = "real"
@@ -92,6 +97,44 @@ class Sampler(_Section):
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     batch: int = Field(32, ge=1)
     """Images drawn at a time."""
+    chunk: int = Field(256, ge=1)
+    """Images in a shard: what one process draws before it writes, and the most that a kill can lose."""
+
+
+class Prompts(_Section):
+    """What a generator that is drawn here is asked for, image by image (assets/prompts.py)."""
+
+    of: Literal[PROMPTS]  # type: ignore[valid-type]
+    """`imagenet`: classes; `captions`, `lines`: a file of yours; `imaginet-*`: that paper's grammars."""
+    template: str = "photo of {class}"
+    """For `imagenet`: GenImage's prompt. Class-conditional models get the class's number instead."""
+    classes: tuple[int, ...] | None = None
+    """For `imagenet`: 0-based indices of the classes to draw, each as often; null: all 1,000."""
+    file: str | None = None
+    """For `captions` and `imaginet-photos`: captions in COCO's format; for `lines`: a prompt a line."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """Of that file, so that other captions are another benchmark."""
+
+    @model_validator(mode="after")
+    def _fields_of_the_kind(self) -> "Prompts":
+        if self.of in FROM_FILE and self.file is None:
+            raise ValueError(f"'of: {self.of}' needs a 'file' that holds the prompts")
+        if self.of not in FROM_FILE and (self.file is not None or self.sha256 is not None):
+            raise ValueError(f"'of: {self.of}' reads no file; 'file' and 'sha256' go with {_any(FROM_FILE)}")
+        if self.of != "imagenet":
+            if self.classes is not None or self.template != Prompts.model_fields["template"].default:
+                raise ValueError(f"'of: {self.of}' has no 'classes' or 'template'; they go with imagenet")
+            return self
+        if CLASS_SLOT not in self.template:
+            raise ValueError(
+                f"the template '{self.template}' lacks {CLASS_SLOT}, the place of the class's name"
+            )
+        if self.classes is not None:
+            if wrong := [index for index in self.classes if not 0 <= index < 1000]:
+                raise ValueError(f"ImageNet-1k has no class {wrong[0]}: its classes are 0 to 999")
+            if not self.classes or len(set(self.classes)) < len(self.classes):
+                raise ValueError("'classes' must name at least one class, and none twice; null: all 1,000")
+        return self
 
 
 class Generator(_Section):
@@ -106,6 +149,8 @@ class Generator(_Section):
     """What its images show; null for an imported set keeps what the set says."""
     count: int | None = Field(None, ge=1)
     """Images to draw, or to take (evenly over classes) from an imported set; null takes all."""
+    prompts: Prompts | None = None
+    """Only for a generator that is drawn here; null for one that draws from noise alone."""
     sampler: Sampler = Sampler()
     """Only for a generator that is drawn here."""
 
@@ -120,6 +165,8 @@ class Generator(_Section):
     def _drawn_needs_count(self) -> "Generator":
         if self.drawn and self.count is None:
             raise ValueError("a generator that is drawn here needs a count")
+        if self.prompts and not self.drawn:
+            raise ValueError("an imported generator takes no 'prompts': its images are there already")
         return self
 
     @property
@@ -141,12 +188,30 @@ class Split(_Section):
     train: float = Field(0.6, ge=0, le=1)
     val: float = Field(0.2, ge=0, le=1)
     test: float = Field(0.2, ge=0, le=1)
+    published: bool = False
+    """Keep images of an imported release on the side it published them on; val is carved out of its train."""
+    reals: Literal["all", "shared", "own"] = "all"
+    """Real images of one generator's trainings and tests: `all` of them; as many of the same classes
+    (`shared` with other generators); or those too, but each real image for one generator alone (`own`)."""
+    owners: tuple[Name, ...] = ()
+    """With `reals: own`: the generators that the real images are dealt out to, in turn. A name more deals
+    them anew."""
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> "Split":
         if abs(self.train + self.val + self.test - 1) > 1e-9:
             total = self.train + self.val + self.test
             raise ValueError(f"train + val + test must be 1, not {total:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _owners_own(self) -> "Split":
+        if (self.reals == "own") != bool(self.owners):
+            raise ValueError(
+                "'reals: own' needs 'owners', the generators that share the reals out; else none"
+            )
+        if len(set(self.owners)) < len(self.owners):
+            raise ValueError("'owners' must not name anything twice")
         return self
 
 
@@ -234,6 +299,13 @@ class Params(_Section):
                     f"generators.{name}.from names the model '{model}', which is not in fit; "
                     + did_you_mean(model, self.fit)
                 )
+        if self.split.reals == "own":
+            for name in self.generators:
+                if name not in self.split.owners:
+                    raise ValueError(
+                        f"split.reals is 'own', but the generator '{name}' is not in split.owners "
+                        f"({', '.join(self.split.owners)}): it would have no real images"
+                    )
         for reserved in (REAL, CLEAN):
             if reserved in {*self.generators, *self.degrade}:
                 raise ValueError(f"'{reserved}' cannot name a generator or a condition")
@@ -243,6 +315,10 @@ class Params(_Section):
     def conditions(self) -> dict[str, str]:
         """Every condition that is evaluated, the clean one first: name -> recipe ('' for clean)."""
         return {CLEAN: "", **self.degrade}
+
+
+def _any(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def load_params(path: Path = PARAMS) -> Params:
@@ -298,6 +374,8 @@ def _fields_at(root: type[BaseModel], location: list[str]) -> list[str]:
             annotation = next(f.annotation for name, f in fields if part in (name, f.alias))
             if get_origin(annotation) is dict:
                 annotation = {"value": get_args(annotation)[1]}
+            elif isinstance(annotation, UnionType):  # a section that may be null
+                annotation = get_args(annotation)[0]
         elif isinstance(annotation, dict):
             annotation = annotation["value"]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

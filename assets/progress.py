@@ -18,3 +18,8 @@ def progress(items: Iterable[T], what: str, total: int | None = None, unit: str 
 def counter(what: str, total: int, unit: str = "images") -> "tqdm[Any]":
     """A bar that the caller advances itself with `.update(n)`; use it as a context manager."""
     return tqdm(desc=what, total=total, unit=unit, disable=not sys.stderr.isatty())
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, above any bar."""
+    tqdm.write(line, file=sys.stderr)

@@ -36,6 +36,23 @@ class Scores:
     models: dict[Model, tuple[str, float]]
     """Weights hash and threshold (logits); empty where there is no image."""
 
+    def which(self, images: frozenset[str] | None) -> NDArray[np.bool_]:
+        """(N,) whether each image is one of these; None stands for all.
+
+        Raises:
+            PredictionsError: one of them is not here.
+        """
+        if images is None:
+            return np.ones(self.ids.size, bool)
+        found = pd.Index(self.ids).isin(list(images))
+        if int(found.sum()) < len(images):
+            missing = min(images - {*self.ids})
+            raise PredictionsError(
+                f"predictions of {self.trained_on} on {self.tested_on}: nothing about {missing}, which "
+                f"split says is to be tested; {_REPAIR}"
+            )
+        return np.asarray(found)
+
 
 def lay_out(frame: pd.DataFrame, trained_on: str, tested_on: str, params: Params) -> Scores:
     """Take what the parameters name out of the rows of one file (`assets.predictions`).

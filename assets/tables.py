@@ -9,6 +9,7 @@ from typing import Any
 from assets.bootstrap import interval
 from assets.cells import Cell
 from assets.files import write_json, write_text
+from assets.grids import REALS
 from assets.markdown import cross_generator_markdown, degraded_markdown
 from assets.means import MEANS
 from assets.metrics import DEFINITIONS, METRICS
@@ -113,6 +114,7 @@ def _document(name: str, rows: Sequence[Record], params: Params, lineage: str, r
             "resamples": params.report.resamples,
             "method": "percentile bootstrap over groups, within each class",
         },
+        **({"reals": REALS[params.split.reals]} if params.split.reals in REALS else {}),
         "conditions": params.conditions,
         "means": MEANS,
         "columns": COLUMNS,

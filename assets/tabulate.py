@@ -1,6 +1,6 @@
 """From predictions to every cell and every mean: what all tables, figures and pages are made from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -29,9 +29,10 @@ class Tabulated:
     """Image set (a generator, or `real`) -> test images, scored or not."""
 
 
-def tabulate(params: Params, read: Reader) -> Tabulated:
+def tabulate(params: Params, read: Reader, answered: Mapping[str, frozenset[str]] = {}) -> Tabulated:
     """Read every pair that the parameters name and compute all cells and means.
 
+    Args: answered: generator -> the real test images that its cells count; all of them if it is not there.
     Raises:
         PredictionsError: files that are missing, malformed or at odds (`assets.scores`).
     """
@@ -47,7 +48,7 @@ def tabulate(params: Params, read: Reader) -> Tabulated:
                 frame = read(trained_on, tested_on)
                 generated = ledger.admit(lay_out(frame, trained_on, tested_on, params))
                 num_images[tested_on] = generated.ids.size
-                per_seed += pair_cells(real, generated, draws)
+                per_seed += pair_cells(real, generated, draws, answered.get(tested_on))
                 bar.update(1)
     ledger.close()
     return Tabulated(per_seed, over_seeds(per_seed), means(per_seed, params), num_images)

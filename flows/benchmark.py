@@ -28,7 +28,8 @@ from assets.errors import AssayError
 from assets.lineage import Hashes, Lineage, LineageError, is_current, printed
 from flows import dvc, slots
 from flows.display import Display
-from flows.plan import Planned, check_inputs, plan, record_seconds
+from flows.estimates import record_seconds
+from flows.plan import Planned, check_inputs, plan
 from flows.workspace import only_run
 
 Task = MaterializingTask[[str], dict[str, Any]]

@@ -4,17 +4,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from assets.captions import check_file
 from assets.degradations import parse
 from assets.errors import AssayError, did_you_mean
 from assets.params import Params, checked_options, load_params
 from assets.yaml12 import PARAMS_YAML
 
 
-def check_params(params: Params) -> None:
+def check_params(params: Params, root: Path = Path()) -> None:
     """Refuse parameters with which a stage would have to fail; takes no time.
 
+    Args: root: the repository, from which files of prompts are named.
     Raises:
-        AssayError: a recipe that cannot be read, an unknown kind of model, an unknown option.
+        AssayError: a recipe that cannot be read, an unknown kind of model, an unknown option, a file of
+            prompts that is not there or has no hash.
     """
     from models.generators.options import OPTIONS
 
@@ -26,6 +29,9 @@ def check_params(params: Params) -> None:
         if fit.kind not in OPTIONS:
             raise AssayError(f"fit.{name}.kind: unknown kind '{fit.kind}'; {did_you_mean(fit.kind, OPTIONS)}")
         checked_options(OPTIONS[fit.kind], fit.options, f"fit.{name}")
+    for name, generator in params.generators.items():
+        if generator.prompts and generator.prompts.file is not None:
+            check_file(generator.prompts, root, f"generators.{name}.prompts")
 
 
 def check_detectors(params: Params) -> None:

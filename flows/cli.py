@@ -73,16 +73,24 @@ def plan(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages, families or paths; nothing: everything.")
     ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Tell a large plan stage by stage, with the reasons.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say which stages would run and why, and how many images that is. Nothing is run.
+
+    A large plan is told by steps and by generators, with GPU hours and disk: as measured on this machine,
+    else as the generators' cards say. What has to be there first is listed.
 
     \b
     Examples:
       assay plan
       assay plan train            the trainings and what they need
+      assay plan --stages         every stage of a large plan
       assay plan --json | jq '.[].stage'
     """
+    from flows.overview import is_large
     from flows.plan import plan as make_plan
 
     planned = make_plan(ROOT, targets)
@@ -92,12 +100,59 @@ def plan(
     if not planned:
         print("everything is up to date")
         return
+    if is_large(planned) and not stages:
+        _print_overview(planned)
+    else:
+        _print_stages(planned)
+    _print_needed(planned)
+    print(f"\n{len(planned)} stages would run{_duration(planned)}; `assay run` runs them")
+
+
+def _print_stages(planned: list[Any]) -> None:
     rows = [
         [stage.stage, "" if stage.images is None else f"{stage.images:,}", "; ".join(stage.why)]
         for stage in planned
     ]
     _print_table(["stage", "images", "why"], rows)
-    print(f"\n{len(planned)} stages would run{_duration(planned)}; `assay run` runs them")
+
+
+def _print_overview(planned: list[Any]) -> None:
+    """Steps, generators, what the hours are, money."""
+    from assets.params import load_params
+    from flows import overview
+
+    params = load_params(ROOT / "params.yaml")
+    _print_table(*overview.steps(planned, params))
+    heading, rows = overview.drawn(planned, params)
+    if rows:
+        print()
+        _print_table(heading, rows)
+    print("\ndisk: DVC keeps a second copy in its cache, unless the file system shares blocks (XFS, Btrfs)")
+    if dollars := overview.costs(planned, params):
+        print(f"services: up to {dollars:,.2f} US dollars")
+
+
+def _print_needed(planned: list[Any]) -> None:
+    """What has to be there before a run, and what the licences ask for."""
+    from assets.params import load_params
+    from flows import overview
+
+    params = load_params(ROOT / "params.yaml")
+    if lines := overview.needed(ROOT, params, planned):
+        print("\nfirst:")
+        for line in lines:
+            print(f"  {line}")
+    _print_terms(planned)
+
+
+def _print_terms(planned: list[Any]) -> None:
+    if not any(stage.family == "generate" for stage in planned):
+        return
+    from assets.params import load_params
+    from flows.adding import notices
+
+    for line in notices(load_params(ROOT / "params.yaml"), planned):
+        print(line, file=sys.stderr)
 
 
 @app.command(short_help="Bring the benchmark up to date.")
@@ -131,6 +186,7 @@ def run(
             print(mended, file=sys.stderr)
         planned = make_plan(ROOT, targets)
     check_inputs(ROOT, planned)
+    _print_terms(planned)
     if not planned and not _has_server():
         print("everything is up to date")
         return
@@ -207,9 +263,39 @@ def lineage(
         _print_trace(rows)
 
 
+@app.command(short_help="Add a generator from its card.")
+def add(
+    card: Annotated[str, typer.Argument(metavar="NAME", help="A card; `assay generators` lists them.")],
+    count: Annotated[int | None, typer.Option(min=1, help="Images to draw, or to take.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train detectors on it, too.")] = False,
+    revision: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="Pin a hub model to these 40 hex digits.")
+    ] = None,
+    as_: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Another name: a-z, 0-9, _.")
+    ] = None,
+) -> None:
+    """Put what a generator's card says into params.yaml, under `fit` and `generators`; nothing else there
+    changes. Licence, terms and what to download are printed.
+
+    A card is a YAML file in models/generators/cards/; a new one there is picked up.
+
+    \b
+    Examples:
+      assay add sd15
+      assay add sdxl --count 6000 --train
+      assay add sd15 --as sd15_hot --revision 451f4fe16113bff5a5d2269ed5ad43b0592e9a14
+    """
+    from flows.adding import add as put
+
+    for line in put(ROOT, card, count, train, revision, as_):
+        print(line)
+
+
 @app.command(short_help="List the generators.")
 def generators(as_json: Json = False) -> None:
-    """List the generators of params.yaml: what each is, where its images come from, how many are there.
+    """List the generators of params.yaml, and those that have a card and can be added: what each is, where
+    its images come from, how many are there.
 
     \b
     Examples:
@@ -218,7 +304,19 @@ def generators(as_json: Json = False) -> None:
     """
     from flows.inventory import generators as listed
 
-    _print_records(listed(ROOT), as_json)
+    rows = listed(ROOT)
+    if as_json:
+        _print_json(rows)
+        return
+    here = ("name", "family", "released", "runs", "wanted", "images", "trained_on", "state")
+    cards = ("name", "title", "family", "released", "licence", "terms", "runs", "state")
+    for columns, some in (
+        (here, [row for row in rows if row["wanted"] is not None]),
+        (cards, [row for row in rows if row["wanted"] is None]),
+    ):
+        if some:
+            _print_records([{column: row[column] for column in columns} for row in some], False)
+            print()
 
 
 @app.command(short_help="List the detectors.")
@@ -235,32 +333,146 @@ def detectors(as_json: Json = False) -> None:
     _print_records(listed(ROOT), as_json)
 
 
-@app.command("import", short_help="Pack a folder of pictures of your own.")
+@app.command(short_help="Draw a generated image again from its record.")
+def redraw(
+    image: Annotated[str, typer.Argument(help="The image's id, GENERATOR-NUMBER.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write it, as PNG.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw a generated image again from its generation record alone, and compare every pixel.
+
+    The record is in the manifest of the image's set: model and its hash, scheduler, steps, guidance,
+    seed, prompt, dtype, library versions. Exit status 1 if a pixel differs.
+
+    \b
+    Examples:
+      assay redraw dcgan-000017
+      assay redraw sd15-004711 --out again.png
+    """
+    from assets.files import write_bytes
+    from assets.picture import encode
+    from tasks.redraw import redraw as drawn_again
+
+    found = drawn_again(ROOT, image)
+    if out is not None:
+        write_bytes(out, encode(found.pixels))
+    if as_json:
+        _print_json({"image": image, "same": found.same, "record": found.record})
+    else:
+        print(f"{image}: {'the same to the last pixel' if found.same else 'not the same'}")
+    if not found.same:
+        sys.exit(1)
+
+
+@app.command("import", short_help="Pack pictures, or a released dataset, as image sets.")
 def import_(
-    path: Annotated[Path, typer.Argument(help="A folder of pictures; its subfolders' names are classes.")],
-    as_: Annotated[str, typer.Option("--as", metavar="NAME", help="Name: a-z, 0-9 and _.")],
+    path: Annotated[str, typer.Argument(help="A folder, a .tar, a .parquet, or hf:OWNER/NAME@REVISION.")],
+    as_: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Name: a-z, 0-9 and _.", show_default=False)
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYOUT",
+            help="folder, genimage, imaginet, webdataset, parquet or journeydb; default: as it looks.",
+        ),
+    ] = None,
     real: Annotated[bool, typer.Option("--real", help="Real images (otherwise: a generator's).")] = False,
-    content: Annotated[str, typer.Option(help="photo, painting, face or other.")] = "photo",
+    content: Annotated[
+        str | None, typer.Option(help="photo (the default), painting, face or other.", show_default=False)
+    ] = None,
     family: Annotated[
         str | None, typer.Option(help="gan, pixel-diffusion, latent-diffusion, vq-diffusion, ...")
     ] = None,
     released: Annotated[
         str | None, typer.Option(metavar="YYYY-MM", help="When the generator was published.")
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="A,B", help="genimage, imaginet: only these image sets.")
+    ] = None,
+    reals_by_subset: Annotated[
+        bool, typer.Option("--reals-by-subset", help="genimage: a set of real images for each generator.")
+    ] = False,
+    ground_truth: Annotated[
+        Path | None, typer.Option(help="genimage, folder: classes of the ILSVRC2012 validation images.")
+    ] = None,
+    annotations: Annotated[
+        list[Path] | None,
+        typer.Option(help="imaginet, journeydb: the annotation file, where it is not the usual one."),
+    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="parquet: the column of pictures.")] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="parquet, webdataset: what says real or generated; makes two sets.")
+    ] = None,
+    generated: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Its values that mean generated; folder: names of subfolders."),
+    ] = None,
+    class_column: Annotated[str | None, typer.Option(help="parquet, webdataset: the class.")] = None,
+    imagenet_classes: Annotated[
+        bool, typer.Option("--imagenet-classes", help="Its numbers are ImageNet-1k's, from 0.")
+    ] = False,
+    prompt_column: Annotated[
+        str | None, typer.Option(help="parquet, webdataset, journeydb: the column or key of prompts.")
+    ] = None,
+    polarity_checked: Annotated[
+        bool,
+        typer.Option("--polarity-checked", help="Real and generated are right, whatever names say."),
+    ] = False,
 ) -> None:
-    """Pack a folder of pictures as an image set in data/ and pin it in data.dvc.
+    """Pack pictures as image sets in data/ and pin them in data.dvc. The original bytes are kept.
 
-    The original bytes are kept. params.yaml is not touched: the entry to paste is printed.
+    How the pictures lie is seen by looking, or said with --layout. A picture that cannot be read is a counted
+    row. Killed, or stopped by a full disk, the same command goes on where it was. params.yaml is not touched:
+    the entries to paste are printed.
 
     \b
-    Examples:
+    Your own pictures; subfolders' names are classes (n01440764 is known as ImageNet's):
       assay import ~/sdxl --as sdxl --family latent-diffusion --released 2023-07
       assay import ~/holiday --as holiday --real
-    """
-    from flows.importing import import_folder
+      assay import progan_train --as progan --family gan --generated 1_fake      and data/progan_real
 
-    for line in import_folder(ROOT, path, as_, real, content, family, released):
-        print(line)
+    \b
+    A released dataset brings its own names, families and dates, and becomes several sets:
+      assay import /data/GenImage
+      assay import /data/GenImage --only midjourney,wukong,genimage_nature
+      assay import /data/GenImage/BigGAN --reals-by-subset --ground-truth LOC_val_solution.csv
+      assay import /data/imaginet --annotations annotations/test_annotations.txt
+
+    \b
+    Other forms:
+      assay import shards/ --as flux --family latent-diffusion        webdataset tars
+      assay import /data/journeydb --as journeydb --family proprietary
+      assay import hf:OWNER/NAME@REVISION --as fakes --family gan \\
+        --label-column label --generated 1          data/fakes, and data/fakes_real with the rest
+    """
+    from flows.importing import import_place
+    from tasks.sources.entry import Wanted
+
+    wanted = Wanted(
+        name=as_,
+        real=real,
+        content=content,
+        family=family,
+        released=released,
+        only=_words(only),
+        reals_by_subset=reals_by_subset,
+        ground_truth=ground_truth,
+        annotations=tuple(annotations or ()),
+        image_column=image_column,
+        label_column=label_column,
+        generated=_words(generated),
+        class_column=class_column,
+        imagenet_classes=imagenet_classes,
+        prompt_column=prompt_column,
+        polarity_checked=polarity_checked,
+    )
+    for line in import_place(ROOT, path, layout, wanted):
+        print(line, flush=True)
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def main() -> None:

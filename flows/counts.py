@@ -4,6 +4,7 @@ from pathlib import Path
 
 from assets.dag import Stage
 from assets.params import Params
+from models.generators.options import OPTIONS
 
 MANIFEST = "manifest.parquet"
 
@@ -27,15 +28,17 @@ class Counts:
             case "collect":
                 return self._collected(stage.item["key"])
             case "fit":
-                return self.real()
+                kind = self._params.fit[stage.item["key"]].kind
+                return None if kind in OPTIONS and OPTIONS[kind].reals == "none" else self.real()
             case "generate" | "dedupe" | "split":
                 return own
             case "audit":
-                return _sum(self.real(), own)
+                return _sum(self._real_beside(own), own)
             case "degrade":
                 return _share(own, split.test, len(self._params.degrade))
             case "train":
-                both = _sum(self.real(), self._generated(stage.item["trained_on"]))
+                generated = self._generated(stage.item["trained_on"])
+                both = _sum(self._real_beside(generated), generated)
                 return _share(both, split.train, self._params.detectors[stage.item["detector"]].epochs)
             case "evaluate":
                 tested = own if "-real" in stage.name else self._generated(stage.item["tested_on"])
@@ -47,6 +50,13 @@ class Counts:
         """Real images of all sources."""
         return _sum(*(self._collected(source) for source in self._params.real))
 
+    def _real_beside(self, generated: int | None) -> int | None:
+        """Real images that a generator with so many is judged against: as many at most, where paired."""
+        real, split = self.real(), self._params.split
+        if split.reals == "all" or real is None or generated is None:
+            return real
+        return min(generated, real // len(split.owners) if split.reals == "own" else real)
+
     def _collected(self, source: str) -> int | None:
         spec = self._params.real[source]
         return spec.count if spec.count is not None else rows(self._root / spec.from_)
@@ -56,7 +66,9 @@ class Counts:
         if spec is None or spec.drawn:
             return spec.count if spec else None
         there = rows(self._root / spec.from_)
-        return min(spec.count, there) if spec.count is not None and there is not None else there
+        if spec.count is None or there is None:
+            return there or spec.count
+        return min(spec.count, there)
 
 
 def rows(folder: Path) -> int | None:

@@ -85,3 +85,11 @@ def in_words(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def in_units(bytes_: float) -> str:
+    """`210 kB`, `1.6 GB`, `13.9 GB`, `1.2 TB`."""
+    for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if bytes_ >= one:
+            return f"{bytes_ / one:.3g} {unit}"
+    return f"{bytes_:.0f} B"

@@ -1,6 +1,5 @@
 """What would run, why, and how much: worked out from `dvc status` and the DAG, executing nothing."""
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from assets.yaml12 import PARAMS_YAML, read_yaml
 from flows import dvc
 from flows.checks import check_params
 from flows.counts import Counts
+from flows.estimates import Estimate, Estimates
 
-_SECONDS = dvc.WORKSPACE / "seconds.json"
 _MOST = 4
 _CODE = (".py", ".j2", ".txt")
 _Change = dict[str, Any]
@@ -32,10 +31,11 @@ class Planned:
     images: int | None
     """Images it makes or looks at, see `flows.counts`."""
     seconds: float | None
-    """How long it took when it last ran here, or on average stages of its family did."""
+    """How long it takes by what was measured here; None before anything was (see `estimate`)."""
     gpu: bool
     force: bool = False
     """Whether DVC has to be told to run it, since it sees no change (see `assets.lineage.is_current`)."""
+    estimate: Estimate | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -52,21 +52,14 @@ def plan(root: Path = Path(), targets: Collection[str] | None = None) -> list[Pl
     Raises:
         AssayError: params.yaml, dvc.yaml or dvc.lock cannot be read; an unknown target.
     """
-    counts = Counts(root, load_params(root / PARAMS_YAML))
+    params = load_params(root / PARAMS_YAML)
+    counts = Counts(root, params)
     dag = load_dag(root)
     wanted = dag.ancestors(dag.select(targets)) if targets else set(dag.stages)
     state = _State(root, dag, wanted)
-    seconds = _Seconds(root)
+    estimates = Estimates(root, params, counts)
     return [
-        Planned(
-            stage=stage.name,
-            family=stage.family,
-            why=tuple(state.reasons(stage)) or ("out of date",),
-            images=counts.of(stage),
-            seconds=seconds.of(stage),
-            gpu=stage.gpu,
-            force=stage.name in state.forced,
-        )
+        _planned(stage, state, counts.of(stage), estimates)
         for stage in map(dag.__getitem__, dag.order)
         if stage.name in state.dirty
     ]
@@ -79,25 +72,38 @@ def check_inputs(root: Path, planned: Collection[Planned]) -> None:
         AssayError: an input is not there, and how to get it; a parameter that a stage would refuse.
     """
     dag = load_dag(root)
-    check_params(load_params(root / PARAMS_YAML))
+    params = load_params(root / PARAMS_YAML)
+    check_params(params, root)
     deps = {dep for stage in planned for dep in dag[stage.stage].deps}
     missing = sorted(dep for dep in deps if dep.startswith("data/") and not (root / dep).exists())
     if missing:
         raise AssayError(
             f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not there: `assay use mini` packs "
             "the mini benchmark's photographs, `assay import PATH --as NAME` packs pictures of your own, "
-            "`dvc pull data.dvc` fetches what someone pushed"
+            "`dvc pull data.dvc` fetches what someone pushed; `assay plan` says what each is"
+        )
+    wanted = {stage.stage.removeprefix("fit@") for stage in planned if stage.family == "fit"}
+    named = [value for name in sorted(wanted) for value in params.fit[name].options.values()]
+    paths = [path for path in named if isinstance(path, str) and path.startswith("weights/")]
+    if lost := [path for path in paths if not (root / path).exists()]:
+        raise AssayError(
+            f"{_listed(lost)} {'is' if len(lost) == 1 else 'are'} not there: `assay plan` says where to get "
+            "released weights"
         )
 
 
-def record_seconds(root: Path, stage: str, seconds: float) -> None:
-    """Remember how long a stage took, for the next plan's estimate."""
-    path = root / _SECONDS
-    known = {**_read_json(path), stage: seconds}
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(f".{stage}.part")
-    temporary.write_text(json.dumps(known, indent=0, sort_keys=True), "utf-8")
-    temporary.replace(path)
+def _planned(stage: Stage, state: "_State", images: int | None, estimates: Estimates) -> Planned:
+    estimate = estimates.of(stage, images)
+    return Planned(
+        stage=stage.name,
+        family=stage.family,
+        why=tuple(state.reasons(stage)) or ("out of date",),
+        images=images,
+        seconds=estimate.seconds if estimate.basis == "measured" else None,
+        gpu=stage.gpu,
+        force=stage.name in state.forced,
+        estimate=estimate,
+    )
 
 
 class _State:
@@ -149,31 +155,6 @@ class _State:
         for path, how in changed.items():
             if path not in code and not makers[path] & self.dirty:
                 yield f"input {'missing' if how == 'deleted' else 'changed'}: {path}"
-
-
-class _Seconds:
-    """How long stages took when they last ran on this machine."""
-
-    def __init__(self, root: Path) -> None:
-        self._known: dict[str, float] = _read_json(root / _SECONDS)
-
-    def of(self, stage: Stage) -> float | None:
-        if stage.name in self._known:
-            return self._known[stage.name]
-        kin = [took for name, took in self._known.items() if _family(name) == stage.family]
-        return round(sum(kin) / len(kin), 2) if kin else None
-
-
-def _family(name: str) -> str:
-    return name.partition("@")[0].removesuffix("-real")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _merged(found: list[Any]) -> _Change:

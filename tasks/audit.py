@@ -36,8 +36,15 @@ ADVICE = {
 
 
 def audit(root: Path, params: Params, item: str) -> None:
-    """Write artifacts/audit/`item`/audit.json: an AUROC with interval for every feature set."""
-    rows = pd.concat([_kept(root, params, REAL), _kept(root, params, item)], ignore_index=True)
+    """Write artifacts/audit/`item`/audit.json: an AUROC with interval for every feature set.
+
+    With `split.reals` other than `all`, only the real images that the generated ones are paired with
+    are looked at: those that detectors get to see with them.
+    """
+    real = _kept(root, params, REAL)
+    if params.split.reals != "all":
+        real = real[real["id"].isin(_split(root, item, "pair_id"))]
+    rows = pd.concat([real, _kept(root, params, item)], ignore_index=True)
     seed = derive_seed(params.seed, "audit", item)
     found = judge(rows, params.audit, seed, params.report.resamples, params.report.level)
     write_json(root / "artifacts" / "audit" / item / "audit.json", {"generator": item, **found})
@@ -148,9 +155,13 @@ def _sample(logits: np.ndarray, groups: np.ndarray, resamples: int, seed: int) -
 
 def _kept(root: Path, params: Params, item: str) -> pd.DataFrame:
     """Manifest rows of the images that the split of `item` holds."""
-    table = pd.read_parquet(root / "artifacts" / "split" / item / "split.parquet", columns=["id"])
     rows = pd.concat([ImageSet(folder).rows for folder in image_folders(root, params, item)])
-    return rows[rows["id"].isin(table["id"])]
+    return rows[rows["id"].isin(_split(root, item, "id"))]
+
+
+def _split(root: Path, item: str, column: str) -> pd.Series:
+    path = root / "artifacts" / "split" / item / "split.parquet"
+    return pd.read_parquet(path, columns=[column])[column]
 
 
 def main(arguments: list[str]) -> None:

@@ -118,7 +118,7 @@ def _cut(pixels: np.ndarray, side: int, scale: float, left: int, top: int) -> np
 
 def _about(rows: pd.DataFrame, image: str) -> dict[str, Any]:
     row = rows.loc[image]
-    known = ["content", "class_name", "class_index", "group", "source"]
+    known = ["content", "class_name", "class_index", "group", "source", "side"]
     values = {key: (None if pd.isna(row[key]) else row[key]) for key in known}
     return {"label": 0, "generator": "real", **values}
 

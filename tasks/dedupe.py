@@ -20,7 +20,7 @@ from assets.params import REAL, Params, load_params
 from tasks.command import arguments_for, run_stage
 
 CARRIED = ["id", "label", "generator", "content", "class_name", "class_index", "group", "pair_id"]
-CARRIED += ["sha256", "pixels", "phash", "status", "reason"]
+CARRIED += ["side", "sha256", "pixels", "phash", "status", "reason"]
 
 EXACT = "exact-copy"
 NEAR = "near-duplicate"

@@ -28,7 +28,7 @@ def draw_side_by_side(name: str, chunks: Chunks, wanted: range, devices: Sequenc
     running: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
     try:
         for device in devices:
-            said = tempfile.TemporaryFile()  # noqa: SIM115 - closed below; a pipe nobody reads would fill up
+            said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed below; a pipe nobody reads would fill up
             environment = {**os.environ, DEVICE: device}
             process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
             running.append((device, process, said))

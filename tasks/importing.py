@@ -1,33 +1,52 @@
-"""`assay import`: a folder of pictures becomes an image set in data/, original bytes and no loose files."""
+"""`assay import`: pictures in any layout become image sets in data/, original bytes and no loose files."""
 
 import hashlib
+import json
 import os
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import PIL
+
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.files import full_disk_told, sha256_of, write_json
+from assets.imageset import MANIFEST, ImageSet, ImageSetWriter
 from assets.machine import num_workers
+from assets.manifest import COLUMNS, UNREADABLE
 from assets.picture import Examined, examine
 from assets.progress import progress
+from tasks.sources import folder as plain
+from tasks.sources.entry import Entry, Source, Wanted
+from tasks.sources.names import printable
+from tasks.sources.places import Place, Unreadable, neighbours, stamp
 
-ENDINGS = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo"}
-MAX_BYTES = 512 * 1024 * 1024
-"""Larger files are counted as unreadable, not loaded."""
+FINISHED = Path(".assay/imported")
+"""What tells a finished set from one that its source has changed under."""
+_CHUNK = 16
+_CHUNK_OF_NEIGHBOURS = 64
 
 
-class Imported(NamedTuple):
+@dataclass(frozen=True)
+class Imported:
     """What came of an import."""
 
     images: int
     unreadable: int
     ignored: int
-    """Files whose ending is no picture's."""
+    """Files that are no pictures."""
     reasons: dict[str, int]
     """Why pictures are unreadable -> how many."""
+    sides: dict[str, int] = field(default_factory=dict)
+    """Published side -> images."""
+    remarks: list[str] = field(default_factory=list)
+    """What is known about the unreadable ones."""
+    kept: bool = False
+    """Nothing had changed since it was imported."""
 
 
 class _Read(NamedTuple):
@@ -48,96 +67,151 @@ def import_pictures(
 ) -> Imported:
     """Pack all pictures below `folder` into the image set data/`name`.
 
-    Every file with a picture's ending becomes a row, also one that turns out to be unreadable. The
-    name of the folder directly above a picture is its class, pictures directly in `folder` have
-    none. A killed import goes on where it was when it is started again.
+    Every file with a picture's ending becomes a row, also one that turns out to be unreadable. A killed
+    import goes on where it was when it is started again.
 
     Raises:
-        AssayError: no such folder, or no picture in it.
+        AssayError: no such folder, no picture in it, names that contradict `real`, a full disk.
     """
-    if not folder.is_dir():
-        raise AssayError(f"{folder} is not a folder: give the folder that holds the pictures")
-    files, ignored = _list(folder)
-    if not files:
-        kinds = " ".join(sorted(ENDINGS))
-        raise AssayError(f"{folder} holds no pictures (endings looked for: {kinds})")
-    columns: dict[str, object] = {
-        "label": 0 if real else 1,
-        "generator": "real" if real else name,
-        "family": None if real else family,
-        "released": None if real else released,
-        "content": content,
-    }
-    target = out or Path("data") / name
-    with ImageSetWriter(target, resume=_listing_key(files, name, columns)) as writer:
-        todo = files[writer.done :]
-        for path, read in zip(todo, progress(_read_all(todo), f"import {name}", len(todo)), strict=True):
-            _add(writer, folder, path, read, name, columns)
+    wanted = Wanted(name, real, content, family, released)
+    found = plain.find(folder, wanted)
+    return pack(found.sources[0], out or Path("data") / name, found.ignored)
+
+
+def pack(source: Source, out: Path, ignored: int = 0) -> Imported:
+    """Write one image set; a killed one goes on where it was, and a finished one is not packed again.
+
+    Args:
+        out: folder of the set.
+        ignored: files that the layout left alone, passed on.
+    Raises:
+        AssayError: a full disk, a worker process that died.
+    """
+    key = _listing_key(source)
+    kept = _is_finished(out, key)
+    if not kept:
+        told = f"shards of {source.name} that are finished are kept; free some space and start it again"
+        with full_disk_told(f"{told}: it goes on"):
+            _write(source, out, key)
+            _finish(out, key)
     # From the finished set, so that what a killed import had packed before is counted too.
-    reasons = Counter(ImageSet(target).rows["reason"].dropna())
-    return Imported(len(files), reasons.total(), ignored, dict(reasons))
+    rows = ImageSet(out).rows
+    bad = rows[rows["status"] == UNREADABLE]
+    reasons = Counter(bad["reason"].dropna())
+    sides = {str(side): int(count) for side, count in rows["side"].value_counts().sort_index().items()}
+    remarks = source.remarks(bad)
+    return Imported(len(rows), len(bad), ignored, dict(reasons), sides, remarks, kept)
+
+
+def _write(source: Source, out: Path, key: str) -> None:
+    entries = source.entries
+    assert len({entry.key for entry in entries}) == len(entries), "keys are unique"
+    columns: dict[str, object] = {
+        "label": 0 if source.real else 1,
+        "generator": "real" if source.real else source.name,
+        "family": None if source.real else source.family,
+        "released": None if source.real else source.released,
+        "content": source.content,
+    }
+    with ImageSetWriter(out, resume=key) as writer:
+        todo = entries[writer.done :]
+        read = _read_all([entry.place for entry in todo])
+        bar = progress(read, f"import {source.name}", len(todo))
+        for entry, one in zip(todo, bar, strict=True):
+            _add(writer, source, entry, one, columns)
 
 
 def _add(
-    writer: ImageSetWriter, folder: Path, path: Path, read: _Read, name: str, columns: dict[str, object]
+    writer: ImageSetWriter, source: Source, entry: Entry, read: _Read, columns: dict[str, object]
 ) -> None:
     """Write one row."""
-    relative = path.relative_to(folder).as_posix()
-    # The id follows the path, so that a folder that gains a picture renames no other.
-    image = f"{name}-{hashlib.blake2b(os.fsencode(relative), digest_size=8).hexdigest()}"
-    above = path.parent.name if path.parent != folder else None
-    printable = relative.encode("utf-8", "backslashreplace").decode()
-    own = {**columns, "source": printable, "group": image, "class_name": above}
+    # The id follows the key, so that a folder that gains a picture renames no other.
+    image = f"{source.name}-{hashlib.blake2b(os.fsencode(entry.key), digest_size=8).hexdigest()}"
+    own = {**columns, "source": printable(entry.key), "group": image, **entry.columns}
+    if source.real:  # nobody asked for it: a caption is no prompt
+        own |= {"group": image, "prompt": None}
     if read.reason is not None:
         writer.add_unreadable(image, read.reason, **own)
     else:
         writer.add(image, read.data, examined=read.examined, **own)
 
 
-def _list(folder: Path) -> tuple[list[Path], int]:
-    """Pictures below `folder` in a fixed order, and how many other files there are."""
-    files: list[Path] = []
-    ignored = 0
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent) / name
-            if path.suffix.lower() in ENDINGS:
-                files.append(path)
-            else:
-                ignored += 1
-    return files, ignored
-
-
-def _listing_key(files: list[Path], name: str, columns: dict[str, object]) -> str:
-    """Changes when a file is added, taken away or written to: then an import starts afresh."""
-    digest = hashlib.sha256(repr((name, sorted(columns.items()))).encode())
-    for path in files:
-        try:
-            stat = path.stat()
-            digest.update(f"{path!r} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "replace"))
-        except OSError:
-            digest.update(f"{path!r}\n".encode("utf-8", "replace"))
+def _listing_key(source: Source) -> str:
+    """Changes when a picture is added, taken away or written to, or Pillow changes: it starts afresh."""
+    facts = (source.name, source.real, source.family, source.released, source.content)
+    digest = hashlib.sha256(repr((facts, tuple(COLUMNS), PIL.__version__)).encode())
+    sizes: dict[Path, str] = {}
+    for entry in source.entries:
+        told = f"{entry.key} {sorted(entry.columns.items())} {stamp(entry.place, sizes)}\n"
+        digest.update(told.encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
 
-def _read_all(files: list[Path]) -> Iterator[_Read]:
+def _finished_path(out: Path) -> Path:
+    return FINISHED / f"{out.name}-{hashlib.sha256(os.fsencode(out)).hexdigest()[:8]}.json"
+
+
+def _is_finished(out: Path, key: str) -> bool:
+    """Whether the set was packed from the same listing and is still whole."""
+    try:
+        told = json.loads(_finished_path(out).read_text("utf-8"))
+        if told != {"key": key, "manifest": sha256_of(out / MANIFEST)}:
+            return False
+    except (OSError, ValueError):
+        return False
+    return all((out / shard).is_file() for shard in ImageSet(out).rows["shard"].dropna().unique())
+
+
+def _finish(out: Path, key: str) -> None:
+    write_json(_finished_path(out), {"key": key, "manifest": sha256_of(out / MANIFEST)})
+
+
+def _read_all(places: list[Place]) -> Iterator[_Read]:
+    """Read and decode in order; with workers side by side, and no more than they can hold in memory.
+
+    Raises:
+        AssayError: a worker died.
+    """
     workers = num_workers()
     if not workers:
-        yield from map(_read_one, files)
+        yield from map(_read_one, places)
         return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(_read_one, files, chunksize=16)
-
-
-def _read_one(path: Path) -> _Read:
+    waiting: deque[Future[list[_Read]]] = deque()
     try:
-        if not path.is_file():
-            link = "a link that leads nowhere" if path.is_symlink() else "not a regular file"
-            return _Read(b"", None, link)
-        if path.stat().st_size > MAX_BYTES:
-            return _Read(b"", None, f"larger than {MAX_BYTES} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        return _Read(b"", None, f"cannot be read: {error.strerror}")
+        with ProcessPoolExecutor(workers) as pool:
+            for chunk in _chunks(places):
+                waiting.append(pool.submit(_read_chunk, chunk))
+                if len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+    except BrokenProcessPool:
+        raise AssayError(
+            "a worker process was ended from outside, as happens when memory runs out: start it again with "
+            f"fewer than ASSAY_WORKERS={workers}; it goes on where it was"
+        ) from None
+
+
+def _chunks(places: Iterable[Place]) -> Iterator[list[Place]]:
+    """Pieces of work; places that are best read together stay together."""
+    chunk: list[Place] = []
+    for place in places:
+        limit = _CHUNK_OF_NEIGHBOURS if chunk and neighbours(chunk[0], place) else _CHUNK
+        if len(chunk) >= limit:
+            yield chunk
+            chunk = []
+        chunk.append(place)
+    if chunk:
+        yield chunk
+
+
+def _read_chunk(places: list[Place]) -> list[_Read]:
+    return [_read_one(place) for place in places]
+
+
+def _read_one(place: Place) -> _Read:
+    try:
+        data = place.read()
+    except Unreadable as error:
+        return _Read(b"", None, str(error))
     return _Read(data, examine(data), None)

@@ -49,7 +49,7 @@ def redraw(root: Path, image: str) -> Redrawn:
         prompt=_known(row["prompt"]),
         class_index=_known(row["class_index"]),
         negative_prompt=record.get("negative_prompt"),
-        index=int(image.rpartition("-")[2]),
+        number=int(image.rpartition("-")[2]),
     )
     with tempfile.TemporaryDirectory() as folder:
         model = _model(root, record, Path(folder))
@@ -78,7 +78,7 @@ def _row(root: Path, image: str) -> "pd.Series[Any]":
 
 def _model(root: Path, record: dict[str, Any], spare: Path) -> Path:
     """The folder of the model that drew it: the one in artifacts, or a pointer to weights made anew."""
-    folder = root / record["from"]
+    folder = root / str(record["from"])
     fit = record["fit"]
     if (folder / generators.MODEL_FILE).is_file():
         now = json.loads((folder / generators.MODEL_FILE).read_text("utf-8"))

@@ -9,6 +9,7 @@ from assets.headline import Audits, headline
 from assets.heatmap import cross_generator_heatmap, degraded_heatmap
 from assets.inventory import Holding, check_tested, read_document, read_holding
 from assets.lineage import PRINTED, benchmark
+from assets.loader import read_side
 from assets.page import PageData, render_page
 from assets.params import REAL, Params, load_params
 from assets.predictions import predictions_path, read_predictions
@@ -40,7 +41,10 @@ def write_report(root: Path, params: Params, lineage: str, recipe: str) -> None:
     out = root / "results"
     holdings = [read_holding(root, item) for item in (REAL, *params.generators)]
     audits: Audits = {name: _audit(root, name) for name in params.generators}
-    tabulated = tabulate(params, lambda *pair: read_predictions(predictions_path(root, *pair)))
+    answered = {}
+    if params.split.reals != "all":
+        answered = {name: _answered(root, name) for name in params.generators}
+    tabulated = tabulate(params, lambda *pair: read_predictions(predictions_path(root, *pair)), answered)
     for holding in holdings:
         check_tested(holding, tabulated.num_images[holding.item])
 
@@ -77,6 +81,12 @@ def _write_summary(
         "sha256": {name: sha256_of(out / name) for name in FILES},
     }
     write_json(out / "summary.json", summary)
+
+
+def _answered(root: Path, generator: str) -> frozenset[str]:
+    """The real images that test images of a generator are paired with."""
+    test = read_side(root / "artifacts" / "split" / generator, "test")
+    return frozenset(test["pair_id"].dropna())
 
 
 def _audit(root: Path, generator: str) -> dict[str, Any]:

@@ -63,6 +63,8 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     last epoch ended; so each batch is half real, half generated. What is done to an image depends on
     the seeds, the epoch and its id.
 
+    With `split.reals` other than `all`, the real images are those that the generated ones are paired with.
+
     Raises:
         AssayError: a class or a side without images, starting weights that cannot be had, a loss that
             is not finite.
@@ -74,7 +76,8 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     augment = parse(spec.augment, f"{where}.augment")
     both = (REAL, trained_on)
     pictures = Pictures([folder for item in both for folder in image_folders(root, params, item)])
-    sides = {side: _side(root, trained_on, side, pictures) for side in ("train", "val")}
+    only_paired = params.split.reals != "all"
+    sides = {side: _side(root, trained_on, side, pictures, only_paired) for side in ("train", "val")}
     detector = detectors.build(spec, derive_seed(*origin, "start"), where).to(device())
     start = weights_digest(detector)
     pictures.keep([image for side in sides.values() for image in side.images])
@@ -246,9 +249,12 @@ class _Training:
         return value
 
 
-def _side(root: Path, trained_on: str, side: str, pictures: Pictures) -> Side:
-    """Real and generated images of one side, without unreadable ones."""
+def _side(root: Path, trained_on: str, side: str, pictures: Pictures, only_paired: bool) -> Side:
+    """Real (all, or those that generated ones answer to) and generated images of one side, if readable."""
     tables = {item: read_side(root / "artifacts" / "split" / item, side) for item in (REAL, trained_on)}
+    if only_paired:
+        answered = tables[REAL]["id"].isin(tables[trained_on]["pair_id"])
+        tables[REAL] = tables[REAL][answered]
     rows = pd.concat(tables.values()).sort_values("id", kind="stable")
     images: dict[str, int] = {}
     unreadable = [0, 0]
@@ -258,12 +264,13 @@ def _side(root: Path, trained_on: str, side: str, pictures: Pictures) -> Side:
         else:
             unreadable[label] += 1
     found = Side(images, unreadable)
+    paired = f" that images of {trained_on} are paired with (split.reals)" if only_paired else ""
     for label, item in enumerate((REAL, trained_on)):
         if not found.of(label):
             listed = int((rows["label"] == label).sum())
             raise AssayError(
                 f"no {CLASSES[label]} image is left for {side}: artifacts/split/{item} has {listed} on that "
-                f"side, {unreadable[label]} of them unreadable. "
+                f"side{paired * (1 - label)}, {unreadable[label]} of them unreadable. "
                 "Import or generate more, or change the shares under 'split'"
             )
     return found

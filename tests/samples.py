@@ -39,6 +39,7 @@ def rows(label: int, phashes: list[int], **columns: Any) -> pd.DataFrame:
             "class_index": pd.Series([pd.NA] * count, dtype="Int32"),
             "group": None,
             "pair_id": None,
+            "side": None,
             "sha256": None,
             "pixels": [f"{prefix}-pixels-{index}" for index in range(count)],
             "phash": [f"{value:016x}" for value in phashes],

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from assets.lineage import Lineage
 from flows import cli, presets
 from flows.display import Display, in_words
 from flows.plan import Planned
 from tests import toy
+from tests.conftest import file_bytes, textured
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def _assay(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0)
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     text = _assay(capsys, "--help")
     assert "assay use mini" in text
-    for command in ("use", "plan", "run", "table", "lineage", "generators", "detectors", "import"):
+    for command in ("use", "plan", "run", "table", "lineage", "add", "generators", "detectors", "import"):
         assert f"assay {command}" in _assay(capsys, command, "--help"), f"{command} has no example"
 
 
@@ -89,6 +91,26 @@ def test_a_failed_run_has_status_1(
     assert "1 of 7 stages failed" in _assay(capsys, "run", "--jobs", "3", "train", status=1)
 
 
+def test_terms_are_told_before_anything_is_drawn(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class RunFailed(Exception):
+        pass
+
+    def benchmark(**given: Any) -> None:
+        print("it runs")
+        raise RunFailed("1 of 3 stages failed")
+
+    module = types.SimpleNamespace(RunFailed=RunFailed, TerminationSignal=SystemError, benchmark=benchmark)
+    monkeypatch.setitem(sys.modules, "flows.benchmark", module)
+    imported = {"from": "data/c", "family": "proprietary", "released": "2023-03"}
+    toy.set_params(root, generators={**toy.PARAMS["generators"], "midjourney": imported})
+    note = "note: midjourney is non-commercial: GenImage's images are for non-commercial use"
+    assert note in _assay(capsys, "plan")
+    assert note not in _assay(capsys, "plan", "generate@a", "generate@b")
+    assert note in _assay(capsys, "run", "generate", status=1)
+
+
 def test_mistakes_are_one_message_and_status_2(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _assay(capsys, "plan", "trian", status=2).startswith("error: 'trian' is neither a stage")
     assert "no preset 'mnii'; did you mean 'mini'" in _assay(capsys, "use", "mnii", status=2)
@@ -126,10 +148,13 @@ def test_lineage(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_generators_and_detectors(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(_assay(capsys, "generators", "--json"))
-    assert [row["name"] for row in rows] == ["a", "b"]
+    assert [row["name"] for row in rows][:2] == ["a", "b"], "then come those that only have a card"
+    assert {row["name"]: row["state"] for row in rows}["sd15"] == "card: `assay add sd15`"
     assert rows[1]["runs"] == "imported from data/b"
     assert rows[0]["state"] == "up to date"
-    assert "imported from data/a" in _assay(capsys, "generators")
+    text = _assay(capsys, "generators")
+    assert "imported from data/a" in text
+    assert "FLUX.1 [dev] Non-Commercial License" in text
     toy.set_params(root, detectors={"net": {"model": "resnet18", "lr": 0.1}})
     rows = json.loads(_assay(capsys, "detectors", "--json"))
     assert rows[0]["trained"] == "0/1"
@@ -186,25 +211,59 @@ def test_other_pictures_than_the_pinned_ones_are_refused(
     assert (root / "data.dvc").read_text() != pinned
 
 
-def test_import_packs_pins_and_says_what_to_paste(
-    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def import_pictures(folder: Path, name: str, **given: Any) -> Any:
-        assert given["real"] is False
-        assert given["family"] == "gan"
-        (root / "data" / name).mkdir()
-        (root / "data" / name / "x").write_text("x")
-        return types.SimpleNamespace(images=3, unreadable=1, ignored=2, reasons={"truncated": 1})
+def _pictures(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(file_bytes(textured(number, 16, 16)))
+    return folder
 
-    monkeypatch.setitem(
-        sys.modules, "tasks.importing", types.SimpleNamespace(import_pictures=import_pictures)
-    )
+
+def test_import_packs_pins_and_says_what_to_paste(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _pictures(tmp_path / "some", "a.png", "b.png")
+    (folder / "cut.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("x")
     pinned = (root / "data.dvc").read_text()
-    text = _assay(capsys, "import", "some", "--as", "new", "--family", "gan", "--released", "2023-07")
-    assert "data/new: 3 pictures" in text
-    assert "1 of them cannot be read" in text
+    given = ["import", str(folder), "--as", "new", "--family", "gan", "--released", "2023-07"]
+    text = _assay(capsys, *given)
+    assert text.startswith("layout: folder (it has no layout of its own)\n")
+    assert "data/new: 3 generated pictures\n" in text
+    assert "  1 of them cannot be read and are kept as such rows: 1 empty file\n" in text
+    assert "pinned in data.dvc\n1 other files were left out" in text
     assert "generators:\n  new:\n    from: data/new\n    family: gan\n    released: 2023-07" in text
     assert (root / "data.dvc").read_text() != pinned
+    assert "data/new: 3 generated pictures; unchanged since it was imported" in _assay(capsys, *given)
+
+
+def test_import_of_a_release_writes_several_sets(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = _pictures(
+        tmp_path / "GenImage",
+        "ADM/imagenet_ai_0508_adm/train/ai/115_adm_135.PNG",
+        "ADM/imagenet_ai_0508_adm/val/ai/0_adm_174.PNG",
+        "wukong/imagenet_ai_0424_wukong/train/ai/0_wukong_image0.png",
+        "wukong/imagenet_ai_0424_wukong/train/nature/n03495258_20762.JPEG",
+    )
+    (release / "ADM/imagenet_ai_0508_adm/train/ai/115_adm_135.PNG").write_bytes(b"")
+    text = _assay(capsys, "import", str(release))
+    assert "layout: genimage (GenImage/.../ADM/imagenet_ai_0508_adm/train/ai is GenImage's tree)" in text
+    assert "data/adm: 2 generated pictures (1 test, 1 train)" in text
+    assert "  1 of adm's 6 files known to be corrupt in the release: 115_adm_135.PNG" in text
+    assert "data/genimage_nature: 1 real pictures (1 train)" in text
+    entries = yaml.safe_load(text[text.index("generators:") : text.index("train and test as published")])
+    assert entries == {
+        "generators": {
+            "adm": {"from": "data/adm", "family": "pixel-diffusion", "released": "2021-05"},
+            "wukong": {"from": "data/wukong", "family": "latent-diffusion", "released": "2022-11"},
+        },
+        "real": {"genimage_nature": {"from": "data/genimage_nature"}},
+    }
+    assert "`published: true` under `split`" in text
+    assert (root / "data/wukong/manifest.parquet").exists()
+    text = _assay(capsys, "import", str(release), "--real", status=2)
+    assert "--real is not for the layout genimage, but for folder, webdataset" in text
 
 
 @pytest.mark.parametrize(
@@ -213,9 +272,17 @@ def test_import_packs_pins_and_says_what_to_paste(
         (["--as", "Bad Name", "--real"], "lower-case"),
         (["--as", "x", "--family", "gna"], "did you mean 'gan'"),
         (["--as", "x"], "--family is missing"),
+        (["--real"], "--as NAME is missing"),
         (["--as", "x", "--real", "--family", "gan"], "leave them out"),
         (["--as", "x", "--family", "gan", "--content", "phto"], "did you mean 'photo'"),
         (["--as", "x", "--family", "gan", "--released", "July"], "YYYY-MM"),
+        (["--as", "x", "--layout", "parquet", "--generated", "1"], "add --label-column"),
+        (
+            ["--as", "x", "--real", "--label-column", "l", "--generated", "1"],
+            "leave it out with --label-column",
+        ),
+        (["--as", "x", "--real", "--layout", "foldr"], "did you mean 'folder'"),
+        (["--as", "x", "--real", "--layout", "folder", "--only", "x"], "--only is not for the layout folder"),
     ],
 )
 def test_import_checks_before_it_reads(

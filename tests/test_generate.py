@@ -177,7 +177,7 @@ class Moody:
     def draw(self, requests: Sequence[Request]) -> list[Drawn]:
         drawn = []
         for request in requests:
-            number = request.index or 0
+            number = request.number or 0
             if number % 3 == 2:
                 drawn.append(Drawn(reason="refused: content policy"))
             elif number % 5 == 4:

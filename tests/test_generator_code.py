@@ -8,7 +8,7 @@ from models.generators import OPTIONS, PIPELINES, code
 from models.generators.code import code_digest
 
 FILES = {
-    "one": '"""What it is."""\n\nfrom models.generators.shared import half\n\n\ndef draw():\n    return half(4)\n',
+    "one": '"""What it is."""\n\nfrom models.generators.shared import half\n\nDRAWN = half(4)\n',
     "two": "from models.generators import options\n\n\ndef draw():\n    return 2\n",
     "shared": "import models.generators.deeper as deeper\n\n\ndef half(x):\n    return deeper.half(x)\n",
     "deeper": "def half(x):\n    # a reason\n    return x / 2\n",

@@ -15,7 +15,7 @@ import torch
 
 from assets.errors import AssayError
 from assets.params import Sampler
-from models.generators import Request, fit, open_model
+from models.generators import Drawn, Request, fit, open_model
 
 TINY = {
     "dcgan": {"steps": 40, "batch": 4, "channels": 4, "latent": 8},
@@ -56,6 +56,12 @@ def sampler_of(kind: str, **changes) -> Sampler:
 
 def requests(*seeds: int) -> list[Request]:
     return [Request(seed) for seed in seeds]
+
+
+def pixels(drawn: list[Drawn]) -> list[np.ndarray]:
+    found = [one.pixels for one in drawn if one.pixels is not None]
+    assert len(found) == len(drawn)
+    return found
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -155,13 +161,13 @@ def test_two_fits_are_byte_identical(kind, images, fitted, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_image_depends_on_its_seed_alone(kind, fitted):
     drawer = open_model(fitted[kind], sampler_of(kind), "cpu")
-    seven = drawer.draw(requests(3, 1, 4, 15, 9, 2, 6))
+    seven = pixels(drawer.draw(requests(3, 1, 4, 15, 9, 2, 6)))
     assert all(image.shape == (32, 32, 3) and image.dtype == np.uint8 for image in seven)
     assert len({image.tobytes() for image in seven}) == 7
-    (alone,) = drawer.draw(requests(9))
+    (alone,) = pixels(drawer.draw(requests(9)))
     assert np.array_equal(alone, seven[4])
     reopened = open_model(fitted[kind], sampler_of(kind), "cpu")
-    assert all(map(np.array_equal, reopened.draw(requests(6, 2, 9)), (seven[6], seven[5], seven[4])))
+    assert all(map(np.array_equal, pixels(reopened.draw(requests(6, 2, 9))), (seven[6], seven[5], seven[4])))
     assert drawer.draw([]) == []
 
 
@@ -169,7 +175,7 @@ def test_an_image_depends_on_its_seed_alone(kind, fitted):
 def test_a_process_that_fitted_nothing_can_draw(kind, fitted, monkeypatch):
     for module in KINDS:
         monkeypatch.delitem(sys.modules, f"models.generators.{module}", raising=False)
-    (image,) = open_model(fitted[kind], sampler_of(kind), "cpu").draw(requests(3))
+    (image,) = pixels(open_model(fitted[kind], sampler_of(kind), "cpu").draw(requests(3)))
     assert image.shape == (32, 32, 3)
 
 
@@ -193,13 +199,13 @@ def test_stable_diffusion_runs_through_the_same_adapter(stable_diffusion, tmp_pa
     assert (record["pipeline"], record["scheduler"]) == ("StableDiffusionPipeline", "DDIMScheduler")
     assert (record["steps"], record["guidance"], record["negative_prompt"]) == (3, 4.0, "blurry")
     assert drawer.pipeline.safety_checker is None
-    three = drawer.draw([Request(1, "a cat"), Request(2, "a dog"), Request(3, "a hat")])
+    three = pixels(drawer.draw([Request(1, "a cat"), Request(2, "a dog"), Request(3, "a hat")]))
     assert three[0].shape == (16, 16, 3)
-    assert np.array_equal(drawer.draw([Request(3, "a hat")])[0], three[2])
-    assert not np.array_equal(drawer.draw([Request(3, "a mug")])[0], three[2])
+    assert np.array_equal(pixels(drawer.draw([Request(3, "a hat")]))[0], three[2])
+    assert not np.array_equal(pixels(drawer.draw([Request(3, "a mug")]))[0], three[2])
     for changed in ({"negative_prompt": "ugly"}, {"guidance": 9.0}, {"steps": 4}):
         other = open_model(folder, asked.model_copy(update=changed), "cpu")
-        assert not np.array_equal(other.draw([Request(3, "a hat")])[0], three[2]), changed
+        assert not np.array_equal(pixels(other.draw([Request(3, "a hat")]))[0], three[2]), changed
     with pytest.raises(AssayError, match="needs a prompt for every image"):
         drawer.draw(requests(1))
 
@@ -222,7 +228,7 @@ def test_a_class_conditional_pipeline_takes_class_indices(tmp_path):
         vae = AutoencoderKL(block_out_channels=(8,), latent_channels=4, norm_num_groups=4)
         DiTPipeline(transformer, vae, DDIMScheduler()).save_pretrained(tmp_path / "dit")
     drawer = open_model(pointer_to(tmp_path / "dit", tmp_path / "fit"), Sampler(steps=2, batch=2), "cpu")
-    one, other = drawer.draw([Request(1, class_index=5), Request(1, class_index=6)])
+    one, other = pixels(drawer.draw([Request(1, class_index=5), Request(1, class_index=6)]))
     assert one.shape == (8, 8, 3) and not np.array_equal(one, other)
     with pytest.raises(AssayError, match="needs a class_index"):
         drawer.draw(requests(1))

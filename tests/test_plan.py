@@ -1,12 +1,23 @@
-"""flows/plan.py and flows/counts.py: what would run, why, and how much."""
+"""flows/plan.py, counts.py, estimates.py and overview.py: what would run, why, how much, how long."""
 
+import shutil
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from assets.dag import load_dag
 from assets.errors import AssayError
-from flows.plan import Planned, check_inputs, plan, record_seconds
+from assets.params import Params, load_params
+from flows import overview
+from flows.counts import Counts
+from flows.estimates import Estimates, record_seconds
+from flows.plan import Planned, check_inputs, plan
+from models.generators.card import known_cards
 from tests import toy
+from tests.conftest import REPO
 
 
 def _by_stage(root: Path, targets: list[str] | None = None) -> dict[str, Planned]:
@@ -125,3 +136,162 @@ def test_mistakes_in_params_are_told_first(root: Path) -> None:
     toy.set_params(root, degrdae={})
     with pytest.raises(AssayError, match="did you mean 'degrade'"):
         plan(root)
+
+
+def _repository(folder: Path, preset: str) -> Path:
+    """A fresh checkout as far as a plan needs it, without data/, that uses a preset."""
+    folder.mkdir()
+    _use(folder, preset)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    toy.dvc(folder, "init", "-q")
+    return folder
+
+
+def _use(folder: Path, preset: str) -> None:
+    shutil.copyfile(REPO / "dvc.yaml", folder / "dvc.yaml")
+    shutil.copyfile(REPO / "presets" / f"{preset}.yaml", folder / "params.yaml")
+
+
+def _whole(folder: Path, preset: str) -> tuple[list[Planned], Params]:
+    """All stages of a preset with their estimates, as the plan of a fresh checkout has them."""
+    _use(folder, preset)
+    params = load_params(folder / "params.yaml")
+    counts = Counts(folder, params)
+    estimates = Estimates(folder, params, counts)
+    planned = []
+    for stage in load_dag(folder).stages.values():
+        images = counts.of(stage)
+        estimate = estimates.of(stage, images)
+        planned.append(
+            Planned(stage.name, stage.family, ("new",), images, None, stage.gpu, estimate=estimate)
+        )
+    return planned, params
+
+
+def _row(table: overview.Table, name: str) -> dict[str, str]:
+    heading, rows = table
+    return dict(zip(heading, next(row for row in rows if row[0] == name), strict=True))
+
+
+def test_the_whole_of_genimage_is_planned_in_seconds_without_its_data(tmp_path: Path) -> None:
+    root = _repository(tmp_path / "repo", "genimage")
+    begun = time.monotonic()
+    planned = _by_stage(root)
+    assert time.monotonic() - begun < 60, "a few seconds, where nobody else is at work"
+    assert len(planned) == 163
+    assert not (root / "artifacts").exists()
+    made = [stage.images or 0 for stage in planned.values() if stage.family == "generate"]
+    assert sum(made) == 1_350_000
+    assert planned["collect@imagenet"].images == 1_331_167
+    assert planned["generate@sd15"].images == 174_000
+    sd15 = planned["generate@sd15"].as_dict()["estimate"]
+    rate = known_cards()["sd15"].rate
+    assert rate is not None
+    assert (sd15["basis"], sd15["seconds"]) == ("card", pytest.approx(174_000 * rate.seconds_per_image))
+    assert all(stage.seconds is None for stage in planned.values()), "nothing was measured here"
+    with pytest.raises(AssayError, match=r"data/imagenet, data/midjourney, data/wukong are not there"):
+        check_inputs(root, list(planned.values()))
+
+
+def test_a_large_plan_at_a_glance(tmp_path: Path) -> None:
+    planned, params = _whole(tmp_path, "genimage")
+    assert overview.is_large(planned)
+    steps = overview.steps(planned, params)
+    assert [row[0] for row in steps[1]][-2:] == ["report", "total"]
+    generate = _row(steps, "generate")
+    assert (generate["stages"], generate["images"]) == ("8", "1,350,000")
+    assert generate["hours are"] == "6 by the cards, 2 rough figures"
+    total = float(_row(steps, "total")["GPU hours"].replace(",", ""))
+    parts = [float(row[3].replace(",", "")) for row in steps[1][:-1] if row[3]]
+    assert total == pytest.approx(sum(parts), abs=len(parts))
+    drawn = overview.drawn(planned, params)
+    assert _row(drawn, "midjourney")["how"] == "imported from data/midjourney"
+    assert _row(drawn, "midjourney")["GPU hours"] == ""
+    assert _row(drawn, "adm")["s/image"] == "6"
+    assert "A100" in _row(drawn, "adm")["how"]
+    assert float(_row(drawn, "adm")["GPU hours"]) == pytest.approx(168_000 * 6 / 3600, abs=1)
+
+
+def test_what_has_to_be_there_first(tmp_path: Path) -> None:
+    planned, params = _whole(tmp_path, "genimage")
+    lines = overview.needed(tmp_path, params, planned)
+    assert "data/imagenet: real images; `assay import FOLDER --as imagenet --real`" in lines
+    released = "`assay import FOLDER --layout genimage --only midjourney,wukong`"
+    assert any(line.endswith(released) for line in lines)
+    assert sum(line.startswith("weights/") for line in lines) == 8
+    assert any("CompVis/stable-diffusion-v1-4" in line and "fetched by itself" in line for line in lines)
+    for name in ("imagenet", "midjourney", "wukong"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    assert not any(line.startswith("data/") for line in overview.needed(tmp_path, params, planned))
+    planned, params = _whole(tmp_path, "imaginet")
+    lines = overview.needed(tmp_path, params, planned)
+    assert any("imaginet_ffhq" in line and "dalle3" in line and "--layout imaginet" in line for line in lines)
+    assert any(line.startswith("data/captions_train2017.json: the prompts of") for line in lines)
+
+
+def test_weights_that_are_missing_stop_a_run_before_it_starts(tmp_path: Path) -> None:
+    planned, params = _whole(tmp_path, "genimage")
+    for name in ("imagenet", "midjourney", "wukong"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    with pytest.raises(AssayError, match=r"weights/adm/256x256_diffusion.pt, .* are not there: `assay plan`"):
+        check_inputs(tmp_path, planned)
+    for fit in params.fit.values():
+        for value in map(str, fit.options.values()):
+            if value.startswith("weights/"):
+                (tmp_path / value).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / value).touch()
+    check_inputs(tmp_path, planned)
+
+
+def _sd15(root: Path, count: int | None = None, **sampler: Any) -> tuple[float | None, str | None]:
+    """The estimate of `generate@sd15` with another count or sampler."""
+    params = load_params(root / "params.yaml")
+    spec = params.generators["sd15"]
+    changed = {"sampler": spec.sampler.model_copy(update=sampler), "count": count or spec.count}
+    generators = {**params.generators, "sd15": spec.model_copy(update=changed)}
+    params = params.model_copy(update={"generators": generators})
+    counts = Counts(root, params)
+    stage = load_dag(root)["generate@sd15"]
+    found = Estimates(root, params, counts).of(stage, counts.of(stage))
+    return found.seconds, found.basis
+
+
+def test_a_cards_rate_follows_steps_and_pixels(tmp_path: Path) -> None:
+    _use(tmp_path, "genimage-small")
+    rate = known_cards()["sd15"].rate
+    assert rate is not None
+    whole = 1000 * rate.seconds_per_image
+    assert _sd15(tmp_path) == (pytest.approx(whole), "card")
+    assert _sd15(tmp_path, steps=25) == (pytest.approx(whole / 2), "card")
+    assert _sd15(tmp_path, height=256, width=256) == (pytest.approx(whole / 4), "card")
+
+
+def test_a_rate_that_was_measured_here_beats_the_cards(tmp_path: Path) -> None:
+    _use(tmp_path, "genimage-small")
+    record_seconds(tmp_path, "generate@sd15", 300.0)
+    assert _sd15(tmp_path) == (300.0, "measured")
+    assert _sd15(tmp_path, count=50_000) == (15_000.0, "measured"), "50 times the images"
+    assert _sd15(tmp_path, steps=25)[1] == "card", "what was measured with other settings says nothing"
+    _use(tmp_path, "genimage")  # the same model with the same settings
+    assert _sd15(tmp_path) == (pytest.approx(174_000 * 0.3), "measured")
+
+
+def test_a_few_seconds_do_not_speak_for_hours(tmp_path: Path) -> None:
+    _use(tmp_path, "genimage-small")
+    record_seconds(tmp_path, "generate@sd15", 5.0)  # nearly all of it starting up
+    assert _sd15(tmp_path, count=1100) == (5.0, "measured")
+    assert _sd15(tmp_path, count=100_000)[1] == "card"
+
+
+def test_services_cost_money_and_no_gpu(tmp_path: Path) -> None:
+    planned, params = _whole(tmp_path, "genimage")
+    params = params.model_copy(update={"fit": {**params.fit, "sd15": known_cards()["gpt_image_2"].fit}})
+    assert overview.costs(planned, params) == pytest.approx(174_000 * 0.1)
+    generate = next(stage for stage in planned if stage.stage == "generate@sd15")
+    assert not overview.on_gpu(generate, params)
+    assert "17,400 US dollars" in _row(overview.drawn([generate], params), "sd15")["how"]
+
+
+def test_a_small_plan_is_told_stage_by_stage(tmp_path: Path) -> None:
+    planned, _ = _whole(tmp_path, "mini")
+    assert not overview.is_large(planned)

@@ -1,4 +1,4 @@
-"""`assay use folder`: a benchmark of whatever lies in data/."""
+"""The presets: those of the two papers add up, and `assay use folder` benchmarks whatever lies in data/."""
 
 from pathlib import Path
 
@@ -7,8 +7,9 @@ import yaml
 
 from assets.dag import load_dag
 from assets.errors import AssayError
-from assets.params import load_params
+from assets.params import Params, load_params
 from flows import presets
+from flows.checks import check_params
 from tasks.importing import import_pictures
 from tests.conftest import REPO, file_bytes, textured
 
@@ -53,3 +54,75 @@ def test_missing_pictures_are_asked_for(folder: Path) -> None:
     import_pictures(folder / "theirs", "sdxl", real=False)
     with pytest.raises(AssayError, match="data/sdxl does not say what made it when"):
         presets.use(folder, "folder")
+
+
+def preset(name: str) -> Params:
+    return load_params(REPO / "presets" / f"{name}.yaml")
+
+
+@pytest.mark.parametrize(
+    "name", sorted({path.stem for path in (REPO / "presets").glob("*.yaml")} - {"folder"})
+)
+def test_every_preset_would_be_accepted_by_every_stage(name: str, workdir: Path) -> None:
+    params = preset(name)
+    prompts = [spec.prompts for spec in params.generators.values() if spec.prompts and spec.prompts.file]
+    if prompts:  # files of the user's, whose hashes a preset cannot know
+        with pytest.raises(AssayError, match="is not there"):
+            check_params(params)
+        generators = {
+            key: spec.model_copy(update={"prompts": None}) for key, spec in params.generators.items()
+        }
+        params = params.model_copy(update={"generators": generators})
+    check_params(params)
+    assert (REPO / "presets" / f"{name}.yaml").read_text().startswith("# "), "says what it is"
+
+
+def test_genimage_adds_up_to_the_papers_numbers() -> None:
+    params = preset("genimage")
+    counts = {name: spec.count for name, spec in params.generators.items()}
+    assert sum(filter(None, counts.values())) == 1_350_000
+    assert set(counts.values()) == {168_000, 174_000}
+    assert counts["sd15"] == 1000 * (166 + 8)
+    assert round(params.split.test * 168) == 6
+    assert params.split.test * 168 == pytest.approx(6)
+    assert {name for name, spec in params.generators.items() if not spec.drawn} == {"midjourney", "wukong"}
+    assert params.split.owners == params.train.generators == tuple(counts)
+    assert set(params.degrade.values()) == {
+        "resize(112)", "resize(64)", "jpeg(65)", "jpeg(30)", "blur(3)", "blur(5)"
+    }  # fmt: skip
+    drawn = [spec for spec in params.generators.values() if spec.drawn]
+    assert all(spec.prompts and spec.prompts.of == "imagenet" for spec in drawn)
+    assert all(spec.prompts and spec.prompts.classes is None for spec in drawn), "all 1,000"
+
+
+def test_the_small_one_is_small_and_balanced() -> None:
+    params = preset("genimage-small")
+    classes = {spec.prompts.classes for spec in params.generators.values() if spec.prompts}
+    assert len(classes) == 1, "all generators draw the same classes"
+    (chosen,) = classes
+    assert chosen is not None and len(chosen) == 100
+    assert all(spec.count == 10 * len(chosen) for spec in params.generators.values())
+    assert {fit.kind for fit in params.fit.values()} == {"pretrained"}, "nothing to download by hand"
+
+
+def test_imaginet_adds_up_to_table_2() -> None:
+    params = preset("imaginet")
+    assert sum(spec.count or 0 for spec in params.real.values()) == 100_000
+    drawn = {name: spec.count or 0 for name, spec in params.generators.items()}
+    assert sum(drawn.values()) == 100_000
+    assert drawn["sd21_photos"] + drawn["sdxl_photos"] == 15_000
+    assert drawn["sd21_paintings"] + drawn["sdxl_paintings"] == 5_625 == drawn["animagine_xl"]
+    assert drawn["sd21_faces"] + drawn["sdxl_faces"] == 11_250 == drawn["stylegan3"]
+    assert drawn["stylegan_xl"] == 7_500 + 11_250
+    schedulers = {spec.sampler.scheduler for spec in params.generators.values() if spec.drawn}
+    assert schedulers == {
+        "EulerDiscreteScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "DPMSolverMultistepScheduler",
+        "PNDMScheduler",
+    }
+    by_content: dict[str, list[str | None]] = {}
+    for name, spec in params.generators.items():
+        if name.startswith("sd"):
+            by_content.setdefault(str(spec.content), []).append(spec.sampler.scheduler)
+    assert all(len(set(used)) == 2 for used in by_content.values())

@@ -37,7 +37,7 @@ class Request(NamedTuple):
     """For a class-conditional model: a number of its own label list (0..999 for ImageNet)."""
     negative_prompt: str | None = None
     """What the image is not to show; for a text-to-image model that takes one."""
-    index: int | None = None
+    number: int | None = None
     """The image's running number in its generator; for a model that draws from a list of its own."""
 
 

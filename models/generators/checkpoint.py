@@ -23,10 +23,11 @@ DAMAGED = (
     ValueError,
     LookupError,
     TypeError,
+    AssertionError,
     struct.error,
     zipfile.BadZipFile,
 )
-"""What reading a damaged file raises; one that was cut short within a pickle, IndexError or struct.error."""
+"""What reading a damaged file raises: torch checks little of what is in a pickle before it uses it."""
 
 
 def pin(paths: Mapping[str, str]) -> dict[str, Any]:
@@ -95,7 +96,8 @@ def read_whole(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, not read: a training checkpoint is four times the model that is taken out of it.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()[-1] if "Unsupported" in str(error) else "not tensors alone"
         raise AssayError(

@@ -17,12 +17,12 @@ _NOT_DRAWING = {"__init__", "code", "options"}
 
 
 def code_digest(*modules: str) -> str:
-    """SHA-256 over these modules of this folder and all that they import from it."""
+    """SHA-256 over these modules of this folder (`dcgan`, `nets.unet`) and all that they import from it."""
     found: dict[str, str] = {}
     todo = list(modules)
     while todo:
         module = todo.pop()
-        path = _HERE / f"{module}.py"
+        path = _HERE / f"{module.replace('.', '/')}.py"
         if module not in found and path.is_file():
             source = path.read_text("utf-8")
             tree = ast.parse(source)
@@ -54,8 +54,8 @@ def _imported(tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(_below(node.module))
+        elif isinstance(node, ast.ImportFrom) and (below := _below(node.module or "")):
+            names |= {below, *(f"{below}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {_below(alias.name) for alias in node.names}
     return names - _NOT_DRAWING

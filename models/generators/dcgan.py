@@ -26,9 +26,9 @@ from assets.params import Sampler
 from assets.progress import counter
 from models.generators import Drawn, Request
 from models.generators.batches import fixed_batches
+from models.generators.fitting.training import Average, Batches, check_images, initialised_from
 from models.generators.folder import check_content
 from models.generators.options import DcganOptions
-from models.generators.training import Average, Batches, check_images, initialised_from
 
 WEIGHTS, CONFIG = "generator.safetensors", "config.json"
 

@@ -24,9 +24,9 @@ from diffusers.models.unets.unet_2d import UNet2DOutput
 from torch import Tensor
 
 from assets.machine import make_repeatable
-from models.generators.denoising import cosine_schedule, small_unet, train_denoiser
+from models.generators.fitting.denoising import cosine_schedule, small_unet, train_denoiser
+from models.generators.fitting.training import Batches, check_images, initialised_from
 from models.generators.options import DdpmOptions
-from models.generators.training import Batches, check_images, initialised_from
 
 
 class PatchUNet(ModelMixin, ConfigMixin):

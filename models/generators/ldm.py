@@ -18,10 +18,9 @@ from torch import Tensor
 
 from assets.machine import make_repeatable
 from assets.progress import counter
-from models.generators.autoencoder import picture_loss, shape_of
-from models.generators.denoising import cosine_schedule, small_unet, train_denoiser
-from models.generators.options import LdmOptions
-from models.generators.training import (
+from models.generators.fitting.autoencoder import picture_loss, shape_of
+from models.generators.fitting.denoising import cosine_schedule, small_unet, train_denoiser
+from models.generators.fitting.training import (
     Average,
     Batches,
     check_images,
@@ -30,6 +29,7 @@ from models.generators.training import (
     mirrored_pairs,
     one_cycle,
 )
+from models.generators.options import LdmOptions
 
 
 def fit(images: np.ndarray, out: Path, options: LdmOptions, seed: int, device: str) -> dict[str, Any]:

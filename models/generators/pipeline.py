@@ -1,44 +1,34 @@
-"""Draw from any diffusers pipeline: the ones trained here and Stable Diffusion alike.
+"""Draw from any diffusers pipeline: the ones trained here, Stable Diffusion, FLUX and what comes next.
 
 What a pipeline can be asked is read from the signature of its `__call__`: `prompt` makes it text-to-image,
 `class_labels` class-conditional, neither unconditional. Nothing is asked that the parameters do not ask for,
 and what they ask for and the pipeline does not take is an error, never ignored.
 """
 
-import difflib
-import importlib
 import inspect
+import math
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
+from PIL import Image
 
 from assets.errors import AssayError
 from assets.machine import make_repeatable
 from assets.params import Sampler
-from models.generators import Request
-from models.generators.batches import fixed_batches
+from models.generators import Drawn, Request
+from models.generators.asking import ASKED, asked_of, check_negative
+from models.generators.batches import HalvingBatches
 from models.generators.folder import check_content
+from models.generators.loading import Extras, load_pipeline
+from models.generators.schedulers import swap_scheduler
+from models.generators.seeded_tokens import seed_each_image
 
-OWN_PIPELINES = {"TokenPipeline": "models.generators.vqdm"}
-"""Pipeline classes of ours, by the `_class_name` in model_index.json, and where they are."""
-
-OWN_COMPONENTS = ("models.generators.ddpm", "models.generators.vqdm")
-"""Modules of ours whose classes a model_index.json may name; diffusers imports none but its own."""
-
-ASKED = {
-    "steps": "num_inference_steps",
-    "guidance": "guidance_scale",
-    "height": "height",
-    "width": "width",
-    "negative_prompt": "negative_prompt",
-}
-"""Our sampler parameters and what diffusers calls them."""
+BLOCKED = "blocked by the model's safety checker"
+BLACK = "black image"
 
 
 class PipelineDrawer:
@@ -56,80 +46,130 @@ class PipelineDrawer:
         """Open a pipeline folder, or a hub id at `revision`; `model` is the content of its model.json.
 
         Raises:
-            AssayError: weights that are not there, an unknown pipeline or scheduler, a sampler parameter
-                that the pipeline does not take.
+            AssayError: weights that are not there or not this pipeline's, an unknown pipeline or scheduler,
+                a sampler parameter that the pipeline does not take.
         """
         make_repeatable()
-        self.pipeline = load_pipeline(source, sampler.dtype, device, revision, variant)
+        options = model["options"]
+        self.extras = Extras(options.get("safety_checker", False), options.get("watermarker", False))
+        self.pipeline, unused = load_pipeline(source, sampler.dtype, device, revision, variant, self.extras)
         self.pipeline.set_progress_bar_config(disable=True)
+        if device != "cpu":
+            lay_out_for_convolutions(self.pipeline)
         if sampler.scheduler is not None:
             swap_scheduler(self.pipeline, sampler.scheduler)
+        seed_each_image(self.pipeline)
+        self.name = type(self.pipeline).__name__
         self.takes = inspect.signature(type(self.pipeline).__call__).parameters
-        self.asked = asked_of(self.pipeline, sampler)
-        self.batch = sampler.batch
+        self.asked = asked_of(self.pipeline, sampler, options.get("call", {}))
         self.record = self._record(source, model, sampler)
+        if unused:
+            self.record["unused_weights"] = unused
+        self.batches = HalvingBatches(sampler.batch, self.record["model_id"])
 
-    def draw(self, requests: Sequence[Request]) -> list[np.ndarray]:
-        """One uint8 (H, W, 3) image per request, from noise of its own seed."""
-        batches = fixed_batches(requests, self.batch)
-        return [image for batch, used in batches for image in self._draw_batch(batch)[:used]]
+    def draw(self, requests: Sequence[Request]) -> list[Drawn]:
+        """One uint8 (H, W, 3) image per request, from noise of its own seed.
 
-    def _draw_batch(self, requests: list[Request]) -> list[np.ndarray]:
+        Images with a negative prompt and images without never share a batch: a pipeline may take none for
+        something else than an empty one (SDXL does).
+        """
+        drawn: dict[int, Drawn] = {}
+        for with_negative in (False, True):
+            places = [
+                i for i, one in enumerate(requests) if (self._negative(one) is not None) is with_negative
+            ]
+            some = self.batches.draw([requests[place] for place in places], self._draw_batch)
+            drawn.update(zip(places, some, strict=True))
+        return [drawn[place] for place in range(len(requests))]
+
+    def _draw_batch(self, requests: list[Request]) -> list[Drawn]:
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
-        asked = {**self.asked, **self._conditions(requests), "generator": generators, "output_type": "pil"}
-        if "negative_prompt" in asked:
-            asked["negative_prompt"] = [asked["negative_prompt"]] * len(requests)
-        before = _global_noise()
+        asked = {**self.asked, **self._conditions(requests), "generator": generators}
+        # Pictures of a pipeline that marks them itself are marked on the way to Pillow, if at all.
+        asked["output_type"] = "pil" if self.extras.watermarker else "np"
+        before = _global_noise(self.pipeline.device)
         try:
-            pictures = self.pipeline(**asked).images
-        except torch.OutOfMemoryError:
+            output = self.pipeline(**asked)
+        except TypeError as error:
+            if "BFloat16" not in str(error):
+                raise
             raise AssayError(
-                f"{self.record['model_id']}: {len(requests)} images at a time do not fit in memory; "
-                "set the generator's sampler.batch lower"
+                f"sampler.dtype: {self.name} cannot hand out pictures of bfloat16; set float16 or float32"
             ) from None
-        if _global_noise() != before:
+        if _global_noise(self.pipeline.device) != before:
             raise AssayError(
-                f"{self.record['pipeline']} with {self.record['scheduler']} draws noise that no seed of an "
-                "image reaches, so that an image would depend on its neighbours; set sampler.scheduler to a "
-                "deterministic one, such as DDIMScheduler"
+                f"{self.name} with {self.record['scheduler']} draws noise that no seed of an image reaches, "
+                "so that an image would depend on its neighbours; set sampler.scheduler to a deterministic "
+                "one, such as DDIMScheduler"
             )
-        return [np.asarray(picture.convert("RGB")) for picture in pictures]
+        blocked = _blocked(output) or [False] * len(requests)
+        return [
+            Drawn(reason=BLOCKED) if stopped else drawn_from(picture)
+            for picture, stopped in zip(output.images, blocked, strict=True)
+        ]
 
     def _conditions(self, requests: list[Request]) -> dict[str, Any]:
         """What the images are to show, in the words of this pipeline."""
         if "prompt" in self.takes:
-            return {"prompt": self._every("prompt", [request.prompt for request in requests])}
-        if "class_labels" in self.takes:
-            return {"class_labels": self._every("class_index", [request.class_index for request in requests])}
-        return {"batch_size": len(requests)}
+            asked: dict[str, Any] = {"prompt": self._every("prompt", [one.prompt for one in requests])}
+            negative = [self._negative(one) for one in requests]
+            if None not in negative:
+                check_negative(self.name, self.takes, self.asked)
+                asked["negative_prompt"] = negative
+            return asked
+        if any(one.negative_prompt is not None for one in requests):
+            check_negative(self.name, self.takes, self.asked)
+        asked = {"batch_size": len(requests)} if "batch_size" in self.takes else {}
+        if self._by_class():
+            asked["class_labels"] = self._every("class_index", [one.class_index for one in requests])
+            known = _classes(self.pipeline)
+            for index in asked["class_labels"]:
+                if known and not 0 <= index < known:
+                    model = self.record["model_id"]
+                    raise AssayError(f"class_index {index}: {model} knows {known} classes, 0 to {known - 1}")
+        return asked
+
+    def _negative(self, request: Request) -> str | None:
+        own = request.negative_prompt
+        return self.asked.get("negative_prompt") if own is None else own
+
+    def _by_class(self) -> bool:
+        """Whether the images are of classes: a pipeline may take them, but its model may know none."""
+        parameter = self.takes.get("class_labels")
+        if parameter is None or parameter.default is parameter.empty:
+            return parameter is not None
+        return _classes(self.pipeline) is not None
 
     def _every(self, what: str, values: list[Any]) -> list[Any]:
         if None in values:
-            raise AssayError(
-                f"{self.record['pipeline']} needs a {what} for every image, and a request has none"
-            )
+            raise AssayError(f"{self.name} needs a {what} for every image, and a request has none")
         return values
 
     def _record(self, source: str | Path, model: dict[str, Any], sampler: Sampler) -> dict[str, Any]:
-        scheduler = self.pipeline.scheduler
+        scheduler = getattr(self.pipeline, "scheduler", None)
+        config = scheduler.config if scheduler is not None else {}
         options = model["options"]
+        call = {name: value for name, value in self.asked.items() if name not in ASKED.values()}
+        # A caption is cleaned with these two only where they are installed, and is another one then.
+        cleaners = ("beautifulsoup4", "ftfy") if "clean_caption" in self.takes else ()
         return {
             "kind": model["kind"],
             "model_id": source.name if isinstance(source, Path) else source,
             "revision": options.get("revision"),
             "variant": options.get("variant"),
             "sha256": model["sha256"],
-            "pipeline": type(self.pipeline).__name__,
-            "scheduler": type(scheduler).__name__,
+            "pipeline": self.name,
+            "scheduler": None if scheduler is None else type(scheduler).__name__,
             "scheduler_config": {
-                key: value for key, value in sorted(scheduler.config.items()) if not key.startswith("_")
+                key: _finite(value) for key, value in sorted(config.items()) if not key.startswith("_")
             },
             **{ours: self._used(theirs) for ours, theirs in ASKED.items()},
+            **({"call": call} if call else {}),
             "dtype": sampler.dtype,
             "batch": sampler.batch,
-            "safety_checker": False,
-            "watermarker": False,
-            "versions": {name: version(name) for name in ("torch", "diffusers")},
+            "safety_checker": self.extras.safety_checker,
+            "watermarker": self.extras.watermarker,
+            "versions": {name: _version(name) for name in ("torch", "diffusers", *cleaners)},
         }
 
     def _used(self, parameter: str) -> Any:
@@ -137,7 +177,7 @@ class PipelineDrawer:
         if parameter in self.asked:
             return self.asked[parameter]
         default = self.takes[parameter].default if parameter in self.takes else None
-        return default if isinstance(default, int | float | str) else None
+        return default if isinstance(default, int | float | str) and default != "" else None
 
 
 def open_drawer(folder: Path, model: dict[str, Any], sampler: Sampler, device: str) -> PipelineDrawer:
@@ -146,134 +186,62 @@ def open_drawer(folder: Path, model: dict[str, Any], sampler: Sampler, device: s
     return PipelineDrawer(folder, model, sampler, device)
 
 
-def load_pipeline(
-    source: str | Path, dtype: str, device: str, revision: str | None = None, variant: str | None = None
-) -> Any:
-    """Load a pipeline from safetensors only, without the parts that alter finished images.
+def drawn_from(picture: np.ndarray | Image.Image) -> Drawn:
+    """An image from what a pipeline or an autoencoder hands out: values in 0..1, or a Pillow picture.
 
-    Raises:
-        AssayError: not there (nor in the hub's cache, when offline), not a pipeline, no safetensors.
+    Values are rounded as diffusers rounds them for Pillow. A picture without any light is none: weights of
+    half precision that overflow give such pictures, and so do some checkers of contents.
     """
-    diffusers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()  # LDMPipeline warns of any autoencoder but a VQModel
+    if isinstance(picture, Image.Image):
+        pixels = np.asarray(picture.convert("RGB"))
+    elif np.isfinite(picture).all():
+        pixels = (picture * 255).round().astype(np.uint8)
+        pixels = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
+    else:
+        return Drawn(reason=BLACK)
+    return Drawn(pixels) if pixels.any() else Drawn(reason=BLACK)
+
+
+def _blocked(output: Any) -> list[bool] | None:
+    """Which pictures a safety checker has blacked out; None where none looked."""
+    for name in ("nsfw_content_detected", "nsfw_detected"):
+        found = getattr(output, name, None)
+        if found is not None:
+            return [bool(one) for one in found]
+    return None
+
+
+def _classes(pipeline: Any) -> int | None:
+    """How many classes a class-conditional model knows; None where its configuration does not say."""
+    for part, name in (("transformer", "num_embeds_ada_norm"), ("unet", "num_class_embeds")):
+        if found := getattr(getattr(pipeline, part, None), "config", {}).get(name):
+            return int(found)
+    return None
+
+
+def lay_out_for_convolutions(pipeline: Any) -> None:
+    """Put channels last in memory, where a GPU's convolutions want them; on a CPU nothing is changed."""
+    for name in ("unet", "vae", "vqvae", "movq"):
+        part = getattr(pipeline, name, None)
+        if isinstance(part, torch.nn.Module) and all(weight.dim() < 5 for weight in part.parameters()):
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _finite(value: Any) -> Any:
+    """A value that JSON has a word for: some schedulers are configured with an infinity."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _version(name: str) -> str | None:
     try:
-        index = DiffusionPipeline.load_config(source, revision=revision)
-        pipeline_class = _pipeline_class(index["_class_name"], source)
-        _import_components(index)
-        pipeline = pipeline_class.from_pretrained(
-            source,
-            revision=revision,
-            variant=variant,
-            use_safetensors=True,
-            dtype=getattr(torch, dtype),
-            **_left_out(pipeline_class),
-        )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise AssayError(_unopened(source, error)) from error
-    return pipeline.to(device)
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
-def swap_scheduler(pipeline: Any, name: str) -> None:
-    """Give the pipeline another scheduler class, with the noise schedule of its own.
-
-    Raises:
-        AssayError: diffusers has no such scheduler, or it is for another kind of noise.
-    """
-    scheduler = getattr(diffusers, name, None) if name in _schedulers() else None
-    if scheduler is None:
-        near = difflib.get_close_matches(name, _schedulers(), n=3, cutoff=0.5) or ["DDIMScheduler"]
-        raise AssayError(
-            f"sampler.scheduler: diffusers has no scheduler '{name}'; did you mean {' or '.join(near)}?"
-        )
-    own = type(pipeline.scheduler)
-    if own is not scheduler and not _noise_of(own) & _noise_of(scheduler):
-        raise AssayError(
-            f"sampler.scheduler: {name} has another kind of noise than {type(pipeline).__name__} was trained "
-            f"with, whose own scheduler is {own.__name__}; set one of the same kind, or null to keep that"
-        )
-    pipeline.register_modules(scheduler=scheduler.from_config(pipeline.scheduler.config))
-
-
-def asked_of(pipeline: Any, sampler: Sampler) -> dict[str, Any]:
-    """The sampler's parameters in the words of the pipeline's `__call__`, only those that are set.
-
-    Raises:
-        AssayError: the pipeline does not take one of them, or needs an input that a benchmark does not have.
-    """
-    name = type(pipeline).__name__
-    takes = inspect.signature(type(pipeline).__call__).parameters
-    set_here = {ours: getattr(sampler, ours) for ours in ASKED if getattr(sampler, ours) is not None}
-    for ours in set_here:
-        if ASKED[ours] not in takes:
-            allowed = [name for name, theirs in ASKED.items() if theirs in takes]
-            raise AssayError(f"sampler.{ours}: {name} does not take it; it takes {', '.join(allowed)}")
-    given = {"self", "prompt", "class_labels"}
-    for parameter in takes.values():
-        needed = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        if needed and parameter.name not in given:
-            raise AssayError(
-                f"{name} needs '{parameter.name}': it does not draw from text, class or noise alone"
-            )
-    return {ASKED[ours]: value for ours, value in set_here.items()}
-
-
-def _pipeline_class(name: str, source: str | Path) -> Any:
-    if name in OWN_PIPELINES:
-        return getattr(importlib.import_module(OWN_PIPELINES[name]), name)
-    found = getattr(diffusers, name, None)
-    if found is None:
-        raise AssayError(
-            f"{source}: its pipeline class '{name}' is not in diffusers {version('diffusers')}; "
-            "a newer diffusers may have it"
-        )
-    return found
-
-
-def _import_components(index: dict[str, Any]) -> None:
-    """Import our modules that a model_index.json names, as entries {component: [module, class]}."""
-    named = {entry[0] for entry in index.values() if isinstance(entry, list | tuple) and entry}
-    for module in sorted(named.intersection(OWN_COMPONENTS)):
-        importlib.import_module(module)
-
-
-def _left_out(pipeline_class: Any) -> dict[str, Any]:
-    """Checkers that black images out and watermarks would be what a detector finds: leave them out."""
-    wanted = {
-        "safety_checker": None,
-        "requires_safety_checker": False,
-        "watermarker": None,
-        "add_watermarker": False,
-    }
-    takes = inspect.signature(pipeline_class.__init__).parameters
-    return {name: value for name, value in wanted.items() if name in takes}
-
-
-def _unopened(source: str | Path, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if Path(source).is_dir():
-        return f"{source} cannot be opened as a diffusers pipeline with safetensors weights: {reason}"
-    return (
-        f"the pipeline '{source}' is neither a folder here nor in the Hugging Face cache, and could not be "
-        f"fetched: {reason} With a network, unset HF_HUB_OFFLINE or run `hf download {source}` first; "
-        "without one, put the folder here and name its path as id"
-    )
-
-
-def _noise_of(scheduler: type) -> set[str]:
-    """How a scheduler class describes noise: by variances (diffusion) or by a shift (flow matching)."""
-    return {"beta_schedule", "shift"} & set(inspect.signature(scheduler).parameters)
-
-
-def _schedulers() -> list[str]:
-    """Names of the scheduler classes that torch can run."""
-    return [
-        name for name in dir(diffusers) if name.endswith("Scheduler") and not name.startswith(("Flax", "_"))
-    ]
-
-
-def _global_noise() -> bytes:
+def _global_noise(device: torch.device) -> bytes:
     """State of the generators that belong to no image."""
     state = bytes(torch.get_rng_state().numpy())
-    if torch.cuda.is_available():
-        state += b"".join(bytes(one.numpy()) for one in torch.cuda.get_rng_state_all())
+    if device.type == "cuda":
+        state += bytes(torch.cuda.get_rng_state(device).numpy())
     return state

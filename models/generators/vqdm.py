@@ -25,9 +25,8 @@ from torch import Tensor, nn
 
 from assets.machine import make_repeatable
 from assets.progress import counter
-from models.generators.autoencoder import picture_loss, shape_of
-from models.generators.options import VqdmOptions
-from models.generators.training import (
+from models.generators.fitting.autoencoder import picture_loss, shape_of
+from models.generators.fitting.training import (
     Average,
     Batches,
     check_images,
@@ -36,6 +35,7 @@ from models.generators.training import (
     mirrored_pairs,
     one_cycle,
 )
+from models.generators.options import VqdmOptions
 
 HEADS = 4
 UNQUANTISED = 0.25

@@ -8,7 +8,7 @@ from diffusers import DDIMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from assets.progress import counter
-from models.generators.training import Average, Batches, descend, one_cycle
+from models.generators.fitting.training import Average, Batches, descend, one_cycle
 
 LEAST_NOISE = 0.1
 """Noise variance below which a step's loss is weighted no higher: errors there are too small to see."""

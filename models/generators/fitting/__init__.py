@@ -1,0 +1,1 @@
+"""What the models that are trained here share."""

@@ -1,0 +1,1 @@
+"""Asking an images service for money: requests, pace, spending, and what has been paid for."""

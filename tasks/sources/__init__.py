@@ -1,0 +1,1 @@
+"""What can be imported: one file a layout, each turning a place on disk into image sets of entries."""
