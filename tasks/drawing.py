@@ -45,6 +45,11 @@ class Drawing:
         """Images to draw."""
         return self.spec.count or 0
 
+    @property
+    def computes(self) -> bool:
+        """Whether several devices would draw faster than one."""
+        return generators.computes(self._about["kind"])
+
     def chunks(self, out: Path) -> Chunks:
         """Where they are drawn to, under a key over all that decides them."""
         model = json.dumps(self._about, sort_keys=True)

@@ -34,7 +34,7 @@ def generate(root: Path, params: Params, name: str) -> None:
     with full_disk_told(f"finished chunks of {name} are kept in {chunks.work}; make room and start again"):
         wanted = range(chunks.count)
         if chunks.num_finished(wanted) < drawing.total:
-            if len(found := devices()) > 1:
+            if len(found := devices()) > 1 and drawing.computes:
                 draw_side_by_side(name, chunks, wanted, found)
             else:
                 draw_here(drawing, chunks, wanted, found[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -239,6 +240,7 @@ def test_a_pipeline_that_pads_to_the_longest_prompt_draws_one_at_a_time(
     opened: Open, monkeypatch: Any
 ) -> None:
     drawer = opened("sd1")
+    assert all(hasattr(diffusers, name) for name in asking.PADS_TO_LONGEST)
     monkeypatch.setattr(asking, "PADS_TO_LONGEST", ("StableDiffusionPipeline",))
     with pytest.raises(AssayError, match="depend on its neighbours; set batch: 1"):
         asked_of(drawer.pipeline, Sampler(batch=2), {})

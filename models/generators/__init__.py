@@ -82,6 +82,11 @@ def reals_for(kind: str) -> str:
     return OPTIONS[kind].reals
 
 
+def computes(kind: str) -> bool:
+    """Whether drawing with this kind is work for this machine's devices; a service computes elsewhere."""
+    return OPTIONS[kind].computes
+
+
 def fit(kind: str, images: np.ndarray, out: Path, options: dict[str, Any], seed: int, device: str) -> None:
     """Train a model of this kind on uint8 (N, H, W, 3) images and write it to the folder `out`.
 

@@ -23,8 +23,11 @@ OURS = (
 )  # fmt: skip
 """Arguments of a pipeline that are not `call` options: the adapter or the sampler sets them, or nobody."""
 
-PADS_TO_LONGEST = ("CogView4Pipeline", "DreamLitePipeline", "NucleusMoEImagePipeline", "QwenImagePipeline")
-"""Pipelines that pad the prompts of a batch to the longest of them."""
+PADS_TO_LONGEST = (
+    "BriaFiboPipeline", "CogView4Pipeline", "DreamLitePipeline", "GlmImagePipeline", "LongCatImagePipeline",
+    "NucleusMoEImagePipeline", "OmniGenPipeline", "QwenImagePipeline", "ZImagePipeline",
+)  # fmt: skip
+"""Pipelines of diffusers 0.42 that pad the prompts of a batch to the longest of them."""
 
 
 def asked_of(pipeline: Any, sampler: Sampler, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ class _Options(BaseModel):
     reals: ClassVar[Literal["pixels", "linked", "none"]] = "pixels"
     """What of the real images `fit` gets: all pixels to learn from, image sets linked into the model's
     folder to draw from, or nothing."""
+    computes: ClassVar[bool] = True
+    """Whether drawing is work for this machine's devices, which then draw side by side."""
 
 
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
@@ -177,6 +179,7 @@ class ApiOptions(_Options):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # someone may paste a key
     reals: ClassVar[Literal["pixels", "linked", "none"]] = "none"
+    computes: ClassVar[bool] = False
     model: str = Field(min_length=1)
     """What the service calls its model, e.g. `dall-e-3` or `gpt-image-2`."""
     base_url: str = "https://api.openai.com/v1"
