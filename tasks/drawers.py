@@ -33,6 +33,9 @@ def draw_side_by_side(name: str, chunks: Chunks, wanted: range, devices: Sequenc
             process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
             running.append((device, process, said))
         _watch(name, chunks, wanted, running)
+        for device, _, said in running:
+            for line in _words(said).splitlines():
+                print(f"{device}: {line}", file=sys.stderr)
     finally:
         for _, process, said in running:
             process.kill()
@@ -53,9 +56,13 @@ def _watch(
             bar.update(chunks.num_finished(wanted) - bar.n)
             for (device, _, said), status in zip(running, ended, strict=True):
                 if status:
-                    said.seek(0)
-                    words = said.read().decode("utf-8", "replace").strip().removeprefix("error: ")
+                    words = _words(said).removeprefix("error: ")
                     raise AssayError(f"{name} on {device}: {words or f'ended with status {status}'}")
             if None not in ended:
                 return
             time.sleep(_SECONDS)
+
+
+def _words(said: IO[bytes]) -> str:
+    said.seek(0)
+    return said.read().decode("utf-8", "replace").strip()

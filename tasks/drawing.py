@@ -22,6 +22,8 @@ from models import generators
 from models.generators import Drawer, Drawn, Request
 
 _GENERATED = 1
+_AHEAD = 4
+"""Batches that a model is asked for at once: it may put those together that go together."""
 
 
 class Drawing:
@@ -108,11 +110,12 @@ def draw_here(drawing: Drawing, chunks: Chunks, wanted: Sequence[int], device: s
 
 
 def _draw_chunk(drawing: Drawing, drawer: Drawer, shard: ShardWriter, numbers: range, bar: Any) -> None:
-    """A batch is drawn while the one before it is encoded and written."""
+    """Some are drawn while those before them are encoded and written."""
+    step = _AHEAD * drawing.spec.sampler.batch
     with ThreadPoolExecutor(1) as pool:
         writing: Future[None] | None = None
-        for start in range(0, len(numbers), drawing.spec.sampler.batch):
-            batch = numbers[start : start + drawing.spec.sampler.batch]
+        for start in range(0, len(numbers), step):
+            batch = numbers[start : start + step]
             drawn = drawer.draw([drawing.request(number) for number in batch])
             if writing:
                 writing.result()

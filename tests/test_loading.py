@@ -15,8 +15,9 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from assets.errors import AssayError
-from models.generators import loading
-from models.generators.loading import fetched, load_part, load_pipeline
+from models.generators.hub import fetching, loading
+from models.generators.hub.fetching import INDEX, fetched
+from models.generators.hub.loading import load_part, load_pipeline
 from tests.hub_server import COMMIT, hub
 from tests.tiny_pipelines import made
 
@@ -256,6 +257,6 @@ def test_a_full_disk_while_downloading_says_so(online: list[str], monkeypatch: p
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(loading.DiffusionPipeline, "download", full)
+    monkeypatch.setattr(fetching.DiffusionPipeline, "download", full)
     with pytest.raises(AssayError, match=r"the disk is full: 'someone/sd' could not.*make room.*HF_HOME"):
-        fetched("someone/sd", loading.INDEX, COMMIT, None)
+        fetched("someone/sd", INDEX, COMMIT, None)

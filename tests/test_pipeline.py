@@ -13,8 +13,9 @@ import torch
 
 from assets.errors import AssayError
 from assets.params import Sampler
-from models.generators import Drawn, Request, asking, fit, open_model
-from models.generators.asking import asked_of
+from models.generators import Drawn, Request, fit, open_model
+from models.generators.hub import asking
+from models.generators.hub.asking import asked_of
 from models.generators.pipeline import BLACK, BLOCKED, PipelineDrawer, drawn_from, lay_out_for_convolutions
 from tests.tiny_pipelines import MAKERS, made, sd1
 

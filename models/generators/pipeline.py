@@ -20,12 +20,12 @@ from assets.errors import AssayError
 from assets.machine import make_repeatable
 from assets.params import Sampler
 from models.generators import Drawn, Request
-from models.generators.asking import ASKED, asked_of, check_negative
 from models.generators.batches import HalvingBatches
 from models.generators.folder import check_content
-from models.generators.loading import Extras, load_pipeline
-from models.generators.schedulers import swap_scheduler
-from models.generators.seeded_tokens import seed_each_image
+from models.generators.hub.asking import ASKED, asked_of, check_negative
+from models.generators.hub.loading import Extras, load_pipeline
+from models.generators.hub.schedulers import swap_scheduler
+from models.generators.hub.seeded_tokens import seed_each_image
 
 BLOCKED = "blocked by the model's safety checker"
 BLACK = "black image"

@@ -24,7 +24,8 @@ from assets.params import Sampler
 from assets.picture import PictureError
 from models.generators import REALS, Drawn, Request
 from models.generators.batches import HalvingBatches
-from models.generators.loading import fetched, load_part
+from models.generators.hub.fetching import fetched
+from models.generators.hub.loading import load_part
 from models.generators.options import ReconstructionOptions
 from models.generators.pipeline import drawn_from
 from models.generators.pretrained import check_pinned, pinned
@@ -137,8 +138,13 @@ class ReconstructionDrawer:
 
     def _number(self, request: Request) -> int:
         if request.number is None:
-            raise AssayError("a reconstruction needs the running number (index) of every image")
-        return request.number % len(self.reals)
+            raise AssayError("a reconstruction needs the running number of every image")
+        if request.number >= len(self.reals):
+            raise AssayError(
+                f"there is no real image {request.number} to reconstruct, only {len(self.reals)}: set the "
+                "generator's count to that or less"
+            )
+        return request.number
 
     def _about(self, number: int) -> dict[str, Any]:
         about = {"pair_id": self.reals[number].row["id"]}
