@@ -142,6 +142,7 @@ def test_a_failure_stops_only_what_depends_on_it(
 def test_a_run_that_is_ended_leaves_nothing_behind_and_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: Path, signal_: signal.Signals
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     root = _finished(tmp_path, monkeypatch)
     undisturbed = recorded_benchmark(root)
     _forget(root, "generate@a", "report")

@@ -1,0 +1,216 @@
+"""Choosing, planning and running a benchmark."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.app import ROOT, Json, app
+from flows.commands.printing import print_json, print_table
+
+if TYPE_CHECKING:
+    from flows.checks import DetectorCheck
+
+
+@app.command(short_help="Start from a preset.")
+def use(
+    preset: Annotated[str, typer.Argument(help="A name in presets/, e.g. mini.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite your own params.yaml; accept other pictures.")
+    ] = False,
+) -> None:
+    """Start from a preset: copy it to params.yaml and pack the pictures it comes with.
+
+    \b
+    Examples:
+      assay use mini
+    """
+    from flows import presets
+
+    for line in presets.use(ROOT, preset, force):
+        print(line)
+    print("next: `assay plan`, then `assay run`")
+
+
+@app.command(short_help="What would run, why, and how much.")
+def plan(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages, families or paths; nothing: everything.")
+    ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Tell a large plan stage by stage, with the reasons.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say which stages would run and why, and how many images that is. Nothing is run.
+
+    A large plan is told by steps and by generators, with GPU hours and disk: as measured on this machine,
+    else as the generators' cards say. What has to be there first is listed.
+
+    \b
+    Examples:
+      assay plan
+      assay plan train            the trainings and what they need
+      assay plan --stages         every stage of a large plan
+      assay plan --json | jq '.[].stage'
+    """
+    from flows.overview import is_large
+    from flows.plan import plan as make_plan
+
+    planned = make_plan(ROOT, targets)
+    if as_json:
+        print_json([stage.as_dict() for stage in planned])
+        return
+    if not planned:
+        print("everything is up to date")
+        return
+    if is_large(planned) and not stages:
+        _print_overview(planned)
+    else:
+        _print_stages(planned)
+    _print_needed(planned)
+    print(f"\n{len(planned)} stages would run{_duration(planned)}; `assay run` runs them")
+
+
+@app.command(short_help="Bring the benchmark up to date.")
+def run(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Stages, families or paths; nothing: everything.")
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages that run side by side.")] = 2,
+) -> None:
+    """Bring the benchmark up to date: run what is out of date, and what follows from it.
+
+    Each stage starts as soon as its own inputs are there; stages that want a GPU wait for a free one. Stop
+    with Ctrl-C and start again whenever you like: finished stages are not repeated. A stage's output is in
+    .assay/logs/STAGE.log. With PREFECT_API_URL set, the run is recorded by that server.
+
+    \b
+    Examples:
+      assay run
+      assay run --jobs 8
+      assay run generate           all generators, and what they need
+      assay run train@dcgan-resnet18-0
+    """
+    from flows.checks import DetectorCheck
+    from flows.dvc import heal_lock
+    from flows.plan import check_inputs
+    from flows.plan import plan as make_plan
+    from flows.workspace import only_run
+
+    with only_run(ROOT):
+        if mended := heal_lock(ROOT):
+            print(mended, file=sys.stderr)
+        planned = make_plan(ROOT, targets)
+    check_inputs(ROOT, planned)
+    _print_terms(planned)
+    if not planned and not _has_server():
+        print("everything is up to date")
+        return
+    trains = any(stage.stage.startswith("train@") for stage in planned)
+    done = _run_flow(jobs, targets, DetectorCheck(ROOT) if trains else None)
+    how = list(done["stages"].values())
+    counted = ", ".join(f"{how.count(word)} {word}" for word in ("ran", "restored", "skipped"))
+    print(f"{len(how)} stages: {counted}")
+    if done["lineage"]:
+        print(
+            f"lineage {done['lineage'][:16]}  recipe {done['recipe'][:16]}; `assay table` prints the tables"
+        )
+
+
+def _print_stages(planned: list[Any]) -> None:
+    rows = [
+        [stage.stage, "" if stage.images is None else f"{stage.images:,}", "; ".join(stage.why)]
+        for stage in planned
+    ]
+    print_table(["stage", "images", "why"], rows)
+
+
+def _print_overview(planned: list[Any]) -> None:
+    """Steps, generators, what the hours are, money."""
+    from assets.params import load_params
+    from flows import overview
+
+    params = load_params(ROOT / "params.yaml")
+    print_table(*overview.steps(planned, params))
+    heading, rows = overview.drawn(planned, params)
+    if rows:
+        print()
+        print_table(heading, rows)
+    print("\ndisk: DVC keeps a second copy in its cache, unless the file system shares blocks (XFS, Btrfs)")
+    if dollars := overview.costs(planned, params):
+        print(f"services: up to {dollars:,.2f} US dollars")
+
+
+def _print_needed(planned: list[Any]) -> None:
+    """What has to be there before a run, and what the licences ask for."""
+    from assets.params import load_params
+    from flows import overview
+
+    params = load_params(ROOT / "params.yaml")
+    if lines := overview.needed(ROOT, params, planned):
+        print("\nfirst:")
+        for line in lines:
+            print(f"  {line}")
+    _print_terms(planned)
+
+
+def _print_terms(planned: list[Any]) -> None:
+    if not any(stage.family == "generate" for stage in planned):
+        return
+    from assets.params import load_params
+    from flows.adding import notices
+
+    for line in notices(load_params(ROOT / "params.yaml"), planned):
+        print(line, file=sys.stderr)
+
+
+def _run_flow(jobs: int, targets: list[str] | None, check: "DetectorCheck | None") -> dict[str, Any]:
+    """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
+    _calm_prefect()
+    from flows.benchmark import RunFailed, TerminationSignal, benchmark
+
+    if check:
+        check.wait()
+    try:
+        return benchmark(jobs=jobs, targets=targets)
+    except RunFailed as failed:
+        print(f"\n{failed}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, TerminationSignal) as ended:
+        print("\nstopped; `assay run` goes on where it was", file=sys.stderr)
+        sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
+
+
+def _calm_prefect() -> None:
+    """Settings for a run from a terminal, unless the user has set others; before prefect is loaded."""
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "true")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")  # it migrates a database
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
+
+
+def _has_server() -> bool:
+    """Whether a Prefect server is configured, by variable or profile."""
+    if os.environ.get("PREFECT_API_URL"):
+        return True
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    if not profiles.exists() and not Path("prefect.toml").exists():
+        return False  # nobody configured anything: spare the second that loading prefect takes
+    _calm_prefect()
+    from prefect.settings import get_current_settings
+
+    return bool(get_current_settings().api.url)
+
+
+def _duration(planned: list[Any]) -> str:
+    known = [stage.seconds for stage in planned if stage.seconds is not None]
+    if len(known) < len(planned) / 2:
+        return ""
+    from flows.display import in_words
+
+    return f", about {in_words(sum(known) / len(known) * len(planned))} of work"
