@@ -4,11 +4,12 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from assets.params import Fit, Generator, Params
+from assets.params import Fit, Generator, Params, checked_options
 from flows.adding import downloads
 from flows.display import in_units
 from flows.plan import Planned
 from models.generators.card import card_of
+from models.generators.options import OPTIONS
 
 _HOUR = 3600
 _MANY = 100
@@ -84,6 +85,24 @@ def needed(root: Path, params: Params, planned: Iterable[Planned]) -> list[str]:
     if hub:
         total = in_units(sum(hub.values()))
         lines.append(f"from the Hugging Face hub, fetched by itself: {', '.join(hub)} (about {total})")
+    return lines + [line for name, spec in drawn.items() for line in _service(name, spec, params)]
+
+
+def _service(name: str, spec: Generator, params: Params) -> list[str]:
+    """What a generator that is drawn by a service lacks: its key, or enough of a budget."""
+    fit = _fit(spec, params)
+    if fit.kind != "api":
+        return []
+    options = checked_options(OPTIONS[fit.kind], fit.options, f"fit.{spec.from_.rpartition('/')[2]}")
+    lines = []
+    if not os.environ.get(options.key):
+        lines.append(f"the environment variable {options.key}: the key for {name}'s service, kept in no file")
+    most = options.estimate(spec.count or 0)
+    if most > options.budget_usd:
+        lines.append(
+            f"a larger budget for {name}: {spec.count:,} images may cost {most:,.2f} US dollars, and drawing "
+            f"stops before it exceeds budget_usd, {options.budget_usd:,.2f}"
+        )
     return lines
 
 

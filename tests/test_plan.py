@@ -18,6 +18,7 @@ from flows.plan import Planned, check_inputs, plan
 from models.generators.card import known_cards
 from tests import toy
 from tests.conftest import REPO
+from tests.samples import params as sample_params
 
 
 def _by_stage(root: Path, targets: list[str] | None = None) -> dict[str, Planned]:
@@ -227,6 +228,24 @@ def test_what_has_to_be_there_first(tmp_path: Path) -> None:
     lines = overview.needed(tmp_path, params, planned)
     assert any("imaginet_ffhq" in line and "dalle3" in line and "--layout imaginet" in line for line in lines)
     assert any(line.startswith("data/captions_train2017.json: the prompts of") for line in lines)
+
+
+def test_what_a_service_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"model": "m", "key": "SHOP_KEY", "usd_per_image": 0.04, "budget_usd": 1.0}
+    shop = {"from": "artifacts/fit/shop", "family": "proprietary", "released": "2026-04", "count": 30}
+    settings = sample_params(
+        fit={"shop": {"kind": "api", "options": options}},
+        generators={"shop": shop},
+        train={"generators": ["shop"], "seeds": [0]},
+    )
+    planned = [Planned("generate@shop", "generate", ("new",), 30, None, True)]
+    monkeypatch.delenv("SHOP_KEY", raising=False)
+    key, budget = overview.needed(tmp_path, settings, planned)
+    assert key.startswith("the environment variable SHOP_KEY: the key for shop's service")
+    assert "30 images may cost 1.20 US dollars" in budget and budget.endswith("budget_usd, 1.00")
+    monkeypatch.setenv("SHOP_KEY", "any")
+    assert overview.needed(tmp_path, settings, planned) == [budget]
+    assert overview.needed(tmp_path, settings, []) == []
 
 
 def test_weights_that_are_missing_stop_a_run_before_it_starts(tmp_path: Path) -> None:
