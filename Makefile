@@ -26,7 +26,7 @@ benchmark: setup  ## the mini benchmark from photographs to tables (PRESET=..., 
 	@echo "open results/index.html"
 
 test: setup  ## the tests (under 15 minutes on 2 cores)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slow: setup  ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow
@@ -38,7 +38,7 @@ check: setup  ## ruff, mypy and pytest
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 format: setup  ## format the code
 	@$(BIN)/ruff check --fix --quiet .

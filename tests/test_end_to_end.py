@@ -22,8 +22,6 @@ from assets.imageset import ImageSetWriter
 from assets.lineage import benchmark
 from tests.conftest import REPO, file_bytes, textured
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 CODE = (
     "assets",
     "tasks",
