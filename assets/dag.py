@@ -44,7 +44,7 @@ class Stage:
     @property
     def family(self) -> str:
         """The step of the chain it belongs to: `split` for `split@dcgan` and for `split-real`."""
-        return self.name.partition("@")[0].removesuffix("-real")
+        return self.name.partition("@")[0].partition("-")[0]
 
 
 class Dag:

@@ -7,26 +7,16 @@ its run-cache key and would restore the wrong output (treeverse/dvc#10296).
 
 import datetime
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from assets.errors import AssayError, did_you_mean
+from assets.detection import Attributor, Detector, Given, Judge, Train
+from assets.errors import did_you_mean
+from assets.section import Name, ParamsError, Section, explain
 from assets.yaml12 import read_yaml
 
 PARAMS = Path("params.yaml")
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-"""Names become stage names, folders and table rows: lower case, digits, underscores."""
 
 FAMILIES = (
     "gan",
@@ -43,17 +33,13 @@ CLASS_SLOT = "{class}"
 CONTENTS = ("photo", "painting", "face", "other")
 CLEAN = "clean"
 REAL = "real"
+ELSEWHERE = "elsewhere"
+"""What a detector that was not trained here is trained on."""
+ATTRIBUTION = "attribution"
+"""Where answers to "which generator?" lie, beside those to "real or generated?"."""
 
 
-class ParamsError(AssayError):
-    """A parameter that is missing, misspelt or out of range."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Real(_Section):
+class Real(Section):
     """One source of real images: which to take from an image set in data/, and how to crop them."""
 
     from_: str = Field(alias="from", pattern=r"^data/[a-z][a-z0-9_]*$")
@@ -73,16 +59,16 @@ class Real(_Section):
         return value
 
 
-class Fit(_Section):
+class Fit(Section):
     """How a model that draws images comes to be: trained here, or taken from pretrained weights."""
 
     kind: str
     """`dcgan`, `ddpm`, `ldm`, `vqdm` (trained here) or `pretrained` (a diffusers pipeline)."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """What this kind takes: see models/generators/options.py."""
 
 
-class Sampler(_Section):
+class Sampler(Section):
     """How a pipeline is asked to draw. null keeps what the pipeline's own default is."""
 
     scheduler: str | None = None
@@ -101,7 +87,7 @@ class Sampler(_Section):
     """Images in a shard: what one process draws before it writes, and the most that a kill can lose."""
 
 
-class Prompts(_Section):
+class Prompts(Section):
     """What a generator that is drawn here is asked for, image by image (assets/prompts.py)."""
 
     of: Literal[PROMPTS]  # type: ignore[valid-type]
@@ -137,7 +123,7 @@ class Prompts(_Section):
         return self
 
 
-class Generator(_Section):
+class Generator(Section):
     """One generator of the benchmark: where its images come from and what it is."""
 
     from_: str = Field(alias="from", pattern=r"^(artifacts/fit/[a-z][a-z0-9_]*|data/[a-z][a-z0-9_]*)$")
@@ -175,14 +161,14 @@ class Generator(_Section):
         return self.from_.startswith("artifacts/")
 
 
-class Dedupe(_Section):
+class Dedupe(Section):
     """When two images are one."""
 
     radius: int = Field(4, ge=0, le=32)
     """Differing bits, out of 64, up to which two perceptual hashes are near-duplicates; 0: equal."""
 
 
-class Split(_Section):
+class Split(Section):
     """Shares of each stratum; a group is never on two sides."""
 
     train: float = Field(0.6, ge=0, le=1)
@@ -215,7 +201,7 @@ class Split(_Section):
         return self
 
 
-class Audit(_Section):
+class Audit(Section):
     """The shortcut audit: metadata alone against the label."""
 
     folds: int = Field(5, ge=2)
@@ -224,41 +210,7 @@ class Audit(_Section):
     """A feature set whose AUROC interval lies wholly above this gives the class away."""
 
 
-class Detector(_Section):
-    """A detector and its training recipe."""
-
-    kind: str = "timm"
-    """`timm`: a timm classifier on normalised pixels; `npr`: the same on neighbouring-pixel residuals."""
-    model: str
-    """timm model id, e.g. `resnet18`."""
-    weights: str = "none"
-    """`none`: random start; `timm`: the model id's pretrained weights; or a .safetensors file."""
-    crop: int = Field(224, ge=16)
-    """Side in pixels of what the network sees: a random crop in training, the centre in evaluation."""
-    augment: str = ""
-    """Recipe applied to training pictures, e.g. `blur(0,3)@0.5|jpeg(30,100)@0.5`; flips are always on."""
-    epochs: int = Field(10, ge=1)
-    batch: int = Field(32, ge=2)
-    """Training batch; it changes the result, unlike the batch of an evaluation."""
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-
-
-class Train(_Section):
-    """Which generators detectors are trained on, and with which seeds."""
-
-    generators: tuple[Name, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
-
-    @field_validator("generators", "seeds")
-    @classmethod
-    def _no_repeats(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("must not name anything twice")
-        return value
-
-
-class Report(_Section):
+class Report(Section):
     """How the tables are made from predictions."""
 
     resamples: int = Field(1000, ge=100)
@@ -267,7 +219,7 @@ class Report(_Section):
     """Confidence level of the intervals."""
 
 
-class Params(_Section):
+class Params(Section):
     """Everything in params.yaml. Every section has to be there: dvc.yaml refers to all of them."""
 
     seed: int
@@ -280,18 +232,26 @@ class Params(_Section):
     audit: Audit
     degrade: dict[Name, str]
     """Conditions: name -> recipe (assets/degradations.py)."""
-    detectors: dict[Name, Detector] = Field(min_length=1)
+    detectors: dict[Name, Detector]
+    """Real or generated?"""
+    attributors: dict[Name, Attributor]
+    """Which generator?"""
+    given: dict[Name, Given]
+    """Detectors that were made elsewhere."""
     train: Train
     report: Report
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Params":
-        for name in self.train.generators:
-            if name not in self.generators:
-                raise ValueError(
-                    f"train.generators names '{name}', which is not in generators; "
-                    + did_you_mean(name, self.generators)
-                )
+        trained_on = {"train.generators": self.train.generators}
+        trained_on |= {f"train.sets.{name}": members for name, members in self.train.sets.items()}
+        for place, names in trained_on.items():
+            for name in names:
+                if name not in self.generators:
+                    raise ValueError(
+                        f"{place} names '{name}', which is not in generators; "
+                        + did_you_mean(name, self.generators)
+                    )
         for name, spec in self.generators.items():
             model = spec.from_.removeprefix("artifacts/fit/")
             if spec.drawn and model not in self.fit:
@@ -306,10 +266,45 @@ class Params(_Section):
                         f"split.reals is 'own', but the generator '{name}' is not in split.owners "
                         f"({', '.join(self.split.owners)}): it would have no real images"
                     )
-        for reserved in (REAL, CLEAN):
-            if reserved in {*self.generators, *self.degrade}:
-                raise ValueError(f"'{reserved}' cannot name a generator or a condition")
+        for reserved in (REAL, CLEAN, ELSEWHERE, ATTRIBUTION):
+            if reserved in {*self.generators, *self.degrade, *self.train.sets}:
+                raise ValueError(f"'{reserved}' cannot name a generator, a set or a condition")
+        if both := self.train.sets.keys() & self.generators.keys():
+            raise ValueError(f"'{min(both)}' is a generator and a set in train.sets: rename the set")
         return self
+
+    @model_validator(mode="after")
+    def _judges_agree(self) -> "Params":
+        sections = {"detectors": self.detectors, "attributors": self.attributors, "given": self.given}
+        owner: dict[str, str] = {}
+        for section, judges in sections.items():
+            for name in judges:
+                if name in owner:
+                    raise ValueError(f"'{name}' stands under {owner[name]} and {section}: rename one")
+                owner[name] = section
+        if not self.detectors and not self.given:
+            raise ValueError("name at least one detector under 'detectors' or 'given'")
+        if self.detectors and not self.sources:
+            raise ValueError("name at least one generator under train.generators, or a set under train.sets")
+        if self.sources and not self.detectors:
+            what = "train.generators" if self.train.generators else "train.sets"
+            raise ValueError(f"{what} is not empty, and 'detectors' names nothing to train on it")
+        for name in self.attributors:
+            few = [key for key, members in self.train.sets.items() if len(members) < 2]
+            if few or not self.train.sets:
+                what = f"train.sets.{few[0]} has one" if few else "train.sets is empty"
+                raise ValueError(f"attributors.{name} tells the members of a set apart, and {what}")
+        return self
+
+    @property
+    def judges(self) -> dict[str, Judge]:
+        """Everything that scores pictures: detectors, attributors and given ones, by name."""
+        return {**self.detectors, **self.attributors, **self.given}
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """What detectors are trained on: a generator or a set -> the generators in it."""
+        return {**{name: (name,) for name in self.train.generators}, **self.train.sets}
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -337,47 +332,4 @@ def parse_params(document: dict[str, Any], where: str) -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise ParamsError("\n".join(_explain(item, where) for item in error.errors())) from None
-
-
-def checked_options(model: type[BaseModel], options: dict[str, Any], where: str) -> Any:
-    """Validate free-form `options` against the model of their kind, with the same messages."""
-    try:
-        return model.model_validate(options)
-    except ValidationError as error:
-        lines = [_explain(item, where, model) for item in error.errors()]
-        raise ParamsError("\n".join(lines)) from None
-
-
-def _explain(item: Any, where: str, root: type[BaseModel] = Params) -> str:
-    location = [str(part) for part in item["loc"] if part != "[key]"]
-    key = ".".join(location)
-    if item["type"] == "extra_forbidden":
-        allowed = _fields_at(root, location[:-1])
-        return f"{where}: {key} is not a parameter; {did_you_mean(location[-1], allowed)}"
-    if item["type"] == "missing":
-        return f"{where}: {key} is missing"
-    message = item["msg"].removeprefix("Value error, ")
-    if not key:
-        return f"{where}: {message}"
-    if item["type"] == "value_error":
-        return f"{where}: {key}: {message}"
-    return f"{where}: {key} is {item['input']!r}: {message}"
-
-
-def _fields_at(root: type[BaseModel], location: list[str]) -> list[str]:
-    """Names that may stand below `location` in the parameter tree."""
-    annotation: Any = root
-    for part in location:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            fields = annotation.model_fields.items()
-            annotation = next(f.annotation for name, f in fields if part in (name, f.alias))
-            if get_origin(annotation) is dict:
-                annotation = {"value": get_args(annotation)[1]}
-            elif isinstance(annotation, UnionType):  # a section that may be null
-                annotation = get_args(annotation)[0]
-        elif isinstance(annotation, dict):
-            annotation = annotation["value"]
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [field.alias or name for name, field in annotation.model_fields.items()]
-    return []
+        raise ParamsError("\n".join(explain(item, where, Params) for item in error.errors())) from None

@@ -7,7 +7,8 @@ from pathlib import Path
 from assets.captions import check_file
 from assets.degradations import parse
 from assets.errors import AssayError, did_you_mean
-from assets.params import Params, checked_options, load_params
+from assets.params import Params, load_params
+from assets.section import checked_options
 from assets.yaml12 import PARAMS_YAML
 
 

@@ -269,4 +269,4 @@ def _remember(path: Path, stage: str, value: Any) -> None:
 
 
 def _family(name: str) -> str:
-    return name.partition("@")[0].removesuffix("-real")
+    return name.partition("@")[0].partition("-")[0]

@@ -4,7 +4,8 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from assets.params import Fit, Generator, Params, checked_options
+from assets.params import Fit, Generator, Params
+from assets.section import checked_options
 from flows.adding import downloads
 from flows.display import in_units
 from flows.plan import Planned

@@ -34,7 +34,7 @@ def evaluate(root: Path, params: Params, trained_on: str, tested_on: str) -> Non
     """
     make_repeatable()
     judges = [
-        _judge(trained_folder(root, trained_on, name, seed), params, name)
+        _judge(root, params, trained_on, name, seed)
         for name in params.detectors
         for seed in params.train.seeds
     ]
@@ -55,7 +55,7 @@ def _score(judges: list[Trained], pictures: Pictures, about: pd.DataFrame, bar: 
     readable = np.array([reason is None for reason in reasons], bool)
     bar.update(int(np.sum(~readable)))
     logits = np.full((len(judges), len(about)), np.nan, np.float32)
-    pairs = [(judge.detector, judge.spec.crop) for judge in judges]
+    pairs = [(judge.detector, judge.spec) for judge in judges]
     logits[:, readable] = score_images(pairs, pictures, about["id"][readable].tolist(), bar)
     about = about.assign(status=[reason or OK for reason in reasons])
     kept = ("detector", "seed", "weights", "threshold")
@@ -65,11 +65,12 @@ def _score(judges: list[Trained], pictures: Pictures, about: pd.DataFrame, bar: 
     ]
 
 
-def _judge(folder: Path, params: Params, name: str) -> Trained:
-    trained = load_trained(folder)
+def _judge(root: Path, params: Params, trained_on: str, name: str, seed: int) -> Trained:
+    trained = load_trained(root, trained_on, name, seed)
     if trained.spec != params.detectors[name]:
         raise AssayError(
-            f"{folder} was trained with other parameters than detectors.{name} has now: `assay run` trains it"
+            f"{trained_folder(root, trained_on, name, seed)} was trained with other parameters than "
+            f"detectors.{name} has now: `assay run` trains it"
         )
     trained.detector.to(device())
     return trained

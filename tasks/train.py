@@ -14,13 +14,14 @@ import torch
 
 from assets import metrics
 from assets.degradations import Recipe, parse
+from assets.detection import NONE
+from assets.detection import Detector as Spec
 from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of, write_json, write_text
 from assets.items import image_folders
 from assets.loader import Pictures, read_side
 from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
-from assets.params import Detector as Spec
 from assets.picture import PictureError
 from assets.progress import counter
 from assets.seeds import derive_seed, rng
@@ -28,7 +29,7 @@ from models import detectors
 from models.detectors.detector import Detector, save_weights, weights_digest
 from models.detectors.inputs import prepare
 from models.detectors.scoring import score_images
-from models.detectors.trained import CARD, LOG, WEIGHTS, trained_folder
+from models.detectors.trained import CARD, LOG, WEIGHTS, start_file, trained_folder
 from models.loader import load_batches
 from tasks.command import arguments_for, run_stage
 
@@ -78,7 +79,9 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     pictures = Pictures([folder for item in both for folder in image_folders(root, params, item)])
     only_paired = params.split.reals != "all"
     sides = {side: _side(root, trained_on, side, pictures, only_paired) for side in ("train", "val")}
-    detector = detectors.build(spec, derive_seed(*origin, "start"), where).to(device())
+    detector = detectors.build(
+        spec, derive_seed(*origin, "start"), where, start=start_file(root, name, spec)
+    ).to(device())
     start = weights_digest(detector)
     pictures.keep([image for side in sides.values() for image in side.images])
     view = TrainView(pictures, spec.crop, augment, origin)
@@ -86,7 +89,7 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     log = training.run()
     judged = _judged(*training.validate())
     folder = trained_folder(root, trained_on, name, seed)
-    save_weights(detector, folder / WEIGHTS)
+    save_weights(detector, folder / WEIGHTS, started=spec.weights != NONE)
     write_text(folder / LOG, _csv(log))
     card = {
         "detector": name,
@@ -126,7 +129,7 @@ class TrainView:
             raise AssayError(f"the augmentation {self.augment} cannot be done to {image}: {error}") from None
         if random.random() < 0.5:
             pixels = pixels[:, ::-1]
-        return prepare(pixels, self.crop, random)
+        return prepare(pixels, self.crop, random=random)
 
 
 def joined(crops: list[np.ndarray]) -> torch.Tensor:
@@ -204,7 +207,7 @@ class _Training:
             AssayError: a logit is not finite.
         """
         images = self.sides["val"].images
-        (logits,) = score_images([(self.detector, self.spec.crop)], self.view.pictures, list(images))
+        (logits,) = score_images([(self.detector, self.spec)], self.view.pictures, list(images))
         bad = [image for image, logit in zip(images, logits, strict=True) if not math.isfinite(logit)]
         if bad:
             raise AssayError(

@@ -19,7 +19,9 @@ def params(**sections: Any) -> Params:
         "audit": {},
         "degrade": {},
         "detectors": {"small": {"model": "resnet10t", "crop": 32, "epochs": 1}},
-        "train": {"generators": ["fake"], "seeds": [0]},
+        "attributors": {},
+        "given": {},
+        "train": {"generators": ["fake"], "sets": {}, "seeds": [0]},
         "report": {},
     }
     return parse_params({**document, **sections}, "params")

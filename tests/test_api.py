@@ -21,7 +21,8 @@ import pytest
 
 from assets.errors import AssayError
 from assets.imageset import ImageSet
-from assets.params import Sampler, checked_options
+from assets.params import Sampler
+from assets.section import checked_options
 from models.generators import Drawn, Request, fit, open_model
 from models.generators.api import ApiDrawer
 from models.generators.options import ApiOptions

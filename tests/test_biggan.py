@@ -145,6 +145,15 @@ def test_a_fresh_process_draws_the_same(folder):
     assert ran.stdout == b"".join(image.tobytes() for image in drawn[1:])
 
 
+def test_a_picture_that_is_no_number_has_a_reason(folder):
+    drawer = open_model(folder, Sampler(batch=2), "cpu")
+    spoilt = torch.tensor([1.0, float("nan")])[:, None, None, None]
+    drawer.generator.register_forward_hook(lambda module, asked, made: made * spoilt)
+    good, bad = drawer.draw(requests()[:2])
+    assert good.pixels is not None and good.reason is None
+    assert bad.pixels is None and bad.reason == "not a number in it"
+
+
 def test_the_record_is_json_and_says_what_was_used(folder, checkpoint):
     record = open_model(folder, Sampler(batch=2, dtype="bfloat16"), "cpu").record
     assert json.loads(json.dumps(record)) == record

@@ -8,8 +8,8 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
+from assets.detection import Detector as Spec
 from assets.errors import AssayError
-from assets.params import Detector as Spec
 from assets.seeds import rng
 from models.detectors import build
 from models.detectors.detector import load_weights, save_weights, weights_digest

@@ -21,7 +21,7 @@ PINS = "constraints.txt"
 REGISTRY = "models/generators/__init__.py"
 ONE_KIND = "models/generators/${item.kind}.py"
 DRAWS = "generate"
-IN_THE_MODEL = {"models/generators/options.py", "models/generators/code.py"}
+IN_THE_MODEL = {"models/generators/options.py", "assets/code.py"}
 """What of them decides an image is in the model's folder, which the drawing depends on."""
 
 
@@ -72,7 +72,7 @@ def _needed(task: str, one_kind: bool = False, draws: bool = False) -> set[str]:
     """The import closure; generators' kinds are loaded by name: all of them, or the one that is asked for.
 
     The stage that draws lists none of them: a hash over the code of its kind is in the model's folder
-    (models/generators/code.py), so that an edit of one kind does not redraw all generators.
+    (assets/code.py), so that an edit of one kind does not redraw all generators.
     """
     needed = closure(task) | {PINS}
     if draws:

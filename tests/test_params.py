@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from assets.errors import AssayError
-from assets.params import ParamsError, load_params, parse_params
+from assets.params import load_params, parse_params
+from assets.section import ParamsError
 from tests.conftest import REPO
 
 MINI = yaml.safe_load((REPO / "presets/mini.yaml").read_text())

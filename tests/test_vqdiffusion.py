@@ -363,6 +363,15 @@ def test_an_image_depends_on_its_request_alone(folder):
     assert drawer.draw([]) == []
 
 
+def test_a_picture_that_is_no_number_has_a_reason(folder):
+    drawer = open_model(folder, Sampler(batch=2, steps=5), "cpu")
+    right = drawer.decoder
+    drawer.decoder = lambda codes: right(codes) * torch.tensor([1.0, float("nan")])[:, None, None, None]
+    good, bad = drawer.draw(requests()[:2])
+    assert good.pixels is not None and good.reason is None
+    assert bad.pixels is None and bad.reason == "not a number in it"
+
+
 def test_a_fresh_process_draws_the_same(folder, drawer):
     program = (
         "import sys, numpy as np; from pathlib import Path; from assets.params import Sampler; "

@@ -3,8 +3,14 @@
 import numpy as np
 from PIL import Image
 
+from assets.detection import View
 
-def prepare(pixels: np.ndarray, crop: int, random: np.random.Generator | None = None) -> np.ndarray:
+PLAIN = View()
+
+
+def prepare(
+    pixels: np.ndarray, crop: int, view: View = PLAIN, random: np.random.Generator | None = None
+) -> np.ndarray:
     """Cut a square out of a picture: at a random place (training), or the centre (`random` is None).
 
     A picture with a side shorter than the crop is enlarged (bicubic) until its shorter side equals the

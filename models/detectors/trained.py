@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from assets.detection import NONE
+from assets.detection import Detector as Spec
 from assets.errors import AssayError
 from assets.files import sha256_of
-from assets.params import Detector as Spec
 from models.detectors import build
 from models.detectors.detector import Detector, load_weights
 
@@ -31,12 +32,18 @@ def trained_folder(root: Path, trained_on: str, detector: str, seed: int) -> Pat
     return root / "artifacts" / "train" / trained_on / f"{detector}-s{seed}"
 
 
-def load_trained(folder: Path) -> Trained:
+def start_folder(root: Path, detector: str) -> Path:
+    """Where what all trainings of a detector start from lies."""
+    return root / "artifacts" / "start" / detector
+
+
+def load_trained(root: Path, trained_on: str, name: str, seed: int) -> Trained:
     """Read a trained detector, on the CPU.
 
     Raises:
         AssayError: not there, damaged, weights that are not those that the card was written for.
     """
+    folder = trained_folder(root, trained_on, name, seed)
     card = _read_card(folder / CARD)
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -49,9 +56,15 @@ def load_trained(folder: Path) -> Trained:
             f"torn; `dvc checkout --force {folder}` or `dvc pull` brings the right bytes back"
         )
     spec = Spec.model_validate(card["spec"])
-    detector = build(spec.model_copy(update={"weights": "none"}), 0, str(folder))
-    load_weights(detector, weights)
+    start = start_file(root, name, spec)
+    detector = build(spec, 0, str(folder), start=start)
+    load_weights(detector, weights, started=start is not None)
     return Trained(detector.eval(), spec, card)
+
+
+def start_file(root: Path, name: str, spec: Spec) -> Path | None:
+    """The weights that a detector starts from, as `tasks.start` put them there; None: at random."""
+    return None if spec.weights == NONE else start_folder(root, name) / WEIGHTS
 
 
 def _read_card(path: Path) -> dict[str, Any]:

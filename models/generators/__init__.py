@@ -15,13 +15,16 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from assets.code import code_digest
 from assets.errors import AssayError, did_you_mean
 from assets.files import write_json
-from assets.params import Sampler, checked_options
-from models.generators.code import code_digest
+from assets.params import Sampler
+from assets.section import checked_options
 from models.generators.folder import MODEL_FILE, content, digest
 from models.generators.options import OPTIONS
 
+_NOT_DRAWING = ("generators.options",)
+"""What it decides is in model.json."""
 PIPELINES = ("ddpm", "ldm", "vqdm")
 """Kinds whose folder is a diffusers pipeline; every other kind opens its folder itself."""
 
@@ -104,7 +107,7 @@ def fit(kind: str, images: np.ndarray, out: Path, options: dict[str, Any], seed:
     document = {
         "kind": kind,
         "options": checked.model_dump(mode="json"),
-        "code": code_digest(kind, _opener(kind)),
+        "code": code_of(kind),
         "versions": library_versions(),
         "sha256": digest(files),
         "files": files,
@@ -140,6 +143,12 @@ def open_model(folder: Path, sampler: Sampler, device: str) -> Drawer:
     model = describe(folder)
     drawer: Drawer = _module(_opener(model["kind"])).open_drawer(folder, model, sampler, device)
     return drawer
+
+
+def code_of(kind: str) -> str:
+    """Hash of the code that draws this kind's images."""
+    modules = {f"generators.{module}" for module in (kind, _opener(kind))}
+    return code_digest(modules, but_not=_NOT_DRAWING)
 
 
 def library_versions() -> dict[str, str]:

@@ -6,7 +6,6 @@ classifier in float32 whatever the U-Net's trunk, and pixels cut off, not rounde
 """
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from models.generators.batches import HalvingBatches
 from models.generators.nets.gaussian import Diffusion, Guide, Noise, spread, steps_of
 from models.generators.nets.unet import Classifier, UNet
 from models.generators.options import AdmOptions
-from models.generators.released import classes_of, only_takes, open_weights, pinned, shown
+from models.generators.released import classes_of, only_takes, open_weights, pinned, recorded, shown
 
 STEPS = 250
 """Denoising steps where the sampler sets none."""
@@ -67,23 +66,16 @@ class AdmDrawer:
         self.unet.trunk_to(getattr(torch, sampler.dtype))
         self.classifier = open_classifier(options, model).to(device) if self.pull else None
         self.batches = HalvingBatches(sampler.batch, folder.name)
-        self.record = {
-            "kind": model["kind"],
-            "model_id": folder.name,
-            "sha256": model["sha256"],
-            "checkpoints": model["checkpoints"],
-            "options": model["options"],
-            "scheduler": "ancestral",
-            "steps": steps,
-            "guidance": self.pull if options.classifier is not None else None,
-            "height": options.shape.side,
-            "width": options.shape.side,
-            "dtype": sampler.dtype,
-            "batch": sampler.batch,
-            "safety_checker": False,
-            "watermarker": False,
-            "versions": {"torch": version("torch")},
-        }
+        self.record = recorded(
+            folder,
+            model,
+            sampler,
+            scheduler="ancestral",
+            steps=steps,
+            guidance=self.pull if options.classifier is not None else None,
+            height=options.shape.side,
+            width=options.shape.side,
+        )
 
     def draw(self, requests: Sequence[Request]) -> list[Drawn]:
         """One uint8 (S, S, 3) image per request: of its class, from noise of its own seed.

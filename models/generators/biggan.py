@@ -7,7 +7,6 @@ plain normal, as the authors' own sampling has it; `truncation` and `deviation` 
 """
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from assets.params import Sampler
 from models.generators import Drawn, Request
 from models.generators.batches import HalvingBatches
 from models.generators.options import BigganOptions
-from models.generators.released import classes_of, only_takes, open_weights, pinned
+from models.generators.released import classes_of, only_takes, open_weights, pinned, recorded, shown
 
 WIDTHS = {
     64: (16, 16, 8, 4, 2),
@@ -162,18 +161,7 @@ class BigganDrawer:
         self.batches = HalvingBatches(sampler.batch, "BigGAN")
         self.generator = _load(self.options, model).to(device, self.dtype)
         self.generator.to(memory_format=torch.channels_last)
-        self.record = {
-            "kind": model["kind"],
-            "model_id": folder.name,
-            "sha256": model["sha256"],
-            "checkpoints": model["checkpoints"],
-            "options": model["options"],
-            "dtype": sampler.dtype,
-            "batch": sampler.batch,
-            "safety_checker": False,
-            "watermarker": False,
-            "versions": {"torch": version("torch")},
-        }
+        self.record = recorded(folder, model, sampler)
 
     def draw(self, requests: Sequence[Request]) -> list[Drawn]:
         """One uint8 (S, S, 3) image per request: of its class, from noise of its own seed.
@@ -189,8 +177,7 @@ class BigganDrawer:
         noise = torch.stack([self._noise(request.seed) for request in requests])
         classes = torch.tensor(classes_of(requests, self.options.classes, "BigGAN"))
         pictures = self.generator(noise.to(self.device, self.dtype), classes.to(self.device)).float()
-        pictures = (pictures + 1) * 127.5  # cut off, not rounded, as the authors store samples
-        return [Drawn(pixels) for pixels in pictures.byte().permute(0, 2, 3, 1).cpu().numpy()]
+        return shown(pictures, rounded=False)  # cut off, as the authors store samples
 
     def _noise(self, seed: int) -> Tensor:
         """(N,) normal numbers; with a truncation, those of the normal that lie within it."""

@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from assets.errors import AssayError, did_you_mean
-from assets.params import CONTENTS, FAMILIES, Fit, Generator, Prompts, Sampler, checked_options
+from assets.params import CONTENTS, FAMILIES, Fit, Generator, Prompts, Sampler
+from assets.section import Section, checked_options
 from assets.yaml12 import read_yaml
 from models.generators.options import OPTIONS
 
@@ -23,11 +24,7 @@ SCHEMA = "schema.json"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Source(_Section):
+class Source(Section):
     """Where the generator is described and where its makers put it."""
 
     paper: str | None = None
@@ -44,7 +41,7 @@ class Source(_Section):
         return self
 
 
-class Terms(_Section):
+class Terms(Section):
     """What its licence asks of whoever draws with it, as far as that can be put into a few words."""
 
     non_commercial: bool = False
@@ -68,7 +65,7 @@ class Terms(_Section):
         return self.non_commercial or self.gated or self.paid
 
 
-class Release(_Section):
+class Release(Section):
     """Images that were published, for a generator that cannot (or need not) be run here."""
 
     layout: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
@@ -79,7 +76,7 @@ class Release(_Section):
     """Where to get it, in a sentence."""
 
 
-class Weights(_Section):
+class Weights(Section):
     """A file to download before the model can be fitted; hub models are fetched by themselves."""
 
     urls: tuple[Annotated[str, Field(pattern=r"^https://")], ...] = Field(min_length=1)
@@ -92,7 +89,7 @@ class Weights(_Section):
     """Bytes, about."""
 
 
-class Rate(_Section):
+class Rate(Section):
     """How long an image takes, for the plan's estimate until this machine has been measured."""
 
     seconds_per_image: float = Field(gt=0)
@@ -103,7 +100,7 @@ class Rate(_Section):
     """Who measured it, or how it was estimated."""
 
 
-class Card(_Section):
+class Card(Section):
     """A generator: what it is, under which terms, and how it is run as its makers would."""
 
     title: str = Field(min_length=2)

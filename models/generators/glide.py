@@ -17,14 +17,14 @@ from torch import Tensor
 
 from assets.machine import make_repeatable
 from assets.params import Sampler
+from models.checkpoint import pinned_path
 from models.generators import Drawn, Request
 from models.generators.batches import HalvingBatches
-from models.generators.checkpoint import pinned_path
 from models.generators.nets.bytepair import BytePairs
 from models.generators.nets.gaussian import Diffusion, Noise, fast27, spread, steps_of
 from models.generators.nets.glide_text import TextUNet
 from models.generators.options import GlideOptions
-from models.generators.released import only_takes, open_weights, pinned, prompts_of, shown
+from models.generators.released import only_takes, open_weights, pinned, prompts_of, recorded, shown
 
 STEPS, GUIDANCE = 100, 3.0
 """Of the 64 px model, where the sampler sets none."""
@@ -62,23 +62,17 @@ class GlideDrawer:
         self.base.trunk_to(dtype)
         self.upsampler.trunk_to(dtype)
         self.batches = HalvingBatches(sampler.batch, folder.name)
-        self.record = {
-            "kind": model["kind"],
-            "model_id": folder.name,
-            "sha256": model["sha256"],
-            "checkpoints": model["checkpoints"],
-            "options": model["options"],
-            "scheduler": "ancestral, then direct",
-            "steps": steps,
-            "guidance": self.guidance,
-            "height": options.upsampler_shape.side,
-            "width": options.upsampler_shape.side,
-            "dtype": sampler.dtype,
-            "batch": sampler.batch,
-            "safety_checker": False,
-            "watermarker": False,
-            "versions": {name: version(name) for name in ("torch", "tokenizers")},
-        }
+        self.record = recorded(
+            folder,
+            model,
+            sampler,
+            scheduler="ancestral, then direct",
+            steps=steps,
+            guidance=self.guidance,
+            height=options.upsampler_shape.side,
+            width=options.upsampler_shape.side,
+            versions={name: version(name) for name in ("torch", "tokenizers")},
+        )
 
     def draw(self, requests: Sequence[Request]) -> list[Drawn]:
         """One uint8 (S, S, 3) image per request: of its prompt, from noise of its own seed.

@@ -97,17 +97,17 @@ class ReconstructionDrawer:
         }
 
     def sources(self) -> int:
-        """Number of real images that can be drawn from; a count beyond it begins anew."""
+        """Number of real images that can be drawn from; a count beyond it is refused."""
         return len(self.reals)
 
     def draw(self, requests: Sequence[Request]) -> list[Drawn]:
-        """The reconstruction of real image number `index` of each request, in the order of their ids.
+        """The reconstruction of real image `number` of each request, in the order of their ids.
 
         Images of one shape share batches: a picture does not depend on the other pictures of its batch, but
         where real images have many shapes, a `sampler.batch` of 1 saves drawing repeats that are thrown away.
 
         Raises:
-            AssayError: a request without an index.
+            AssayError: a request without a number, or with one that no real image has.
         """
         drawn: dict[int, Drawn] = {}
         by_shape: dict[tuple[int, ...], list[int]] = {}

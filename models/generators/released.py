@@ -1,6 +1,8 @@
 """What models run from released checkpoints have in common."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -8,8 +10,8 @@ from torch import Tensor, nn
 
 from assets.errors import AssayError
 from assets.params import Sampler
+from models.checkpoint import load_strictly, pin, read_pinned
 from models.generators import Drawn, Request
-from models.generators.checkpoint import load_strictly, pin, read_pinned
 from models.generators.folder import digest
 
 ASKABLE = ("scheduler", "steps", "guidance", "height", "width", "negative_prompt")
@@ -54,6 +56,23 @@ def open_weights(build: Callable[[], Model], model: dict[str, Any], role: str, w
     network.to_empty(device="cpu")
     load_strictly(network, state, path, what)
     return network.eval().requires_grad_(False)
+
+
+def recorded(folder: Path, model: dict[str, Any], sampler: Sampler, **own: Any) -> dict[str, Any]:
+    """The generation record of a model in `folder`, with what is its `own`: steps, guidance, ..."""
+    return {
+        "kind": model["kind"],
+        "model_id": folder.name,
+        "sha256": model["sha256"],
+        "checkpoints": model["checkpoints"],
+        "options": model["options"],
+        "dtype": sampler.dtype,
+        "batch": sampler.batch,
+        "safety_checker": False,
+        "watermarker": False,
+        "versions": {"torch": version("torch")},
+        **own,
+    }
 
 
 def shown(samples: Tensor, rounded: bool) -> list[Drawn]:

@@ -9,7 +9,6 @@ section 4.3.
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from torch import Tensor, nn
 from assets.errors import AssayError
 from assets.machine import make_repeatable
 from assets.params import Sampler
+from models.checkpoint import load_strictly, pinned_path, plain_state, read_whole
 from models.generators import Drawn, Request
 from models.generators.batches import HalvingBatches
-from models.generators.checkpoint import load_strictly, pinned_path, plain_state, read_whole
 from models.generators.nets.token_diffusion import (
     LEAST,
     Schedule,
@@ -35,7 +34,7 @@ from models.generators.nets.token_diffusion import (
 from models.generators.nets.vqdiffusion_transformer import Transformer
 from models.generators.nets.vqgan_decoder import CodeDecoder, first_of_each
 from models.generators.options import VqdiffusionOptions
-from models.generators.released import classes_of, only_takes, pinned
+from models.generators.released import classes_of, only_takes, pinned, recorded, shown
 
 NOT_LOADED = ("transformer.Lt_", "transformer.empty_text_embed", "content_codec.enc.")
 """What a checkpoint has for training alone: the history of losses, text without words, the encoder."""
@@ -105,20 +104,7 @@ class VqdiffusionDrawer:
         self.diffusion = diffusion.to(device, self.dtype).to(memory_format=torch.channels_last)
         self.decoder = decoder.to(device, self.dtype).to(memory_format=torch.channels_last)
         self.entries = entries.to(device)
-        self.record = {
-            "kind": model["kind"],
-            "model_id": folder.name,
-            "sha256": model["sha256"],
-            "checkpoints": model["checkpoints"],
-            "options": model["options"],
-            "steps": self.steps,
-            "guidance": self.guidance,
-            "dtype": sampler.dtype,
-            "batch": sampler.batch,
-            "safety_checker": False,
-            "watermarker": False,
-            "versions": {"torch": version("torch")},
-        }
+        self.record = recorded(folder, model, sampler, steps=self.steps, guidance=self.guidance)
 
     def draw(self, requests: Sequence[Request]) -> list[Drawn]:
         """One uint8 (S, S, 3) image per request: of its class, from noise of its own seed.
@@ -132,9 +118,7 @@ class VqdiffusionDrawer:
     @torch.no_grad()
     def _draw(self, requests: list[Request]) -> list[Drawn]:
         codes = self.entries[self._tokens(requests)].unflatten(1, (self.options.side, self.options.side))
-        pictures = (self.decoder(codes).float().clamp(-1, 1) + 1) / 2 * 255
-        pixels = pictures.byte().permute(0, 2, 3, 1).cpu().numpy()  # cut off, as the authors store them
-        return [Drawn(picture) for picture in pixels]
+        return shown(self.decoder(codes).float(), rounded=False)  # cut off, as the authors store them
 
     def _tokens(self, requests: list[Request]) -> Tensor:
         """(B, L) numbers below K, every image's drawn by numbers from its own generator."""

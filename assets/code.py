@@ -1,29 +1,31 @@
-"""The code that draws a kind's images, as one hash: what redraws a generator's images when it changes.
+"""The code behind one kind of model, as one hash: what its images are redrawn for, or its training repeated.
 
-dvc.yaml cannot list another set of files for every generator, so `fit` writes this hash into the model's
-folder, on which the drawing depends. Docstrings, blank lines and comments on lines of their own are no
-code: a word mended in one of them does not redraw a million images.
+dvc.yaml cannot list another set of files for every generator or detector, so the first stage of each writes
+this hash into its folder, on which the others depend. Docstrings, blank lines and comments on lines of
+their own are no code: a word mended in one of them does not redraw a million images.
 """
 
 import ast
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TypeGuard
 
-_HERE = Path(__file__).parent
-_PACKAGE = "models.generators"
-_NOT_DRAWING = {"__init__", "code", "options"}
-"""What these decide is in model.json, or has nothing to do with one kind."""
+_MODELS = Path(__file__).parents[1] / "models"
+_PACKAGE = "models"
 
 
-def code_digest(*modules: str) -> str:
-    """SHA-256 over these modules of this folder (`dcgan`, `nets.unet`) and all that they import from it."""
+def code_digest(modules: Collection[str], but_not: Collection[str] = ()) -> str:
+    """SHA-256 over these modules of models/ (`generators.dcgan`) and all of models/ that they import.
+
+    Args: but_not: modules that are not followed, because who asks depends on them in another way.
+    """
     found: dict[str, str] = {}
     todo = list(modules)
     while todo:
         module = todo.pop()
-        path = _HERE / f"{module.replace('.', '/')}.py"
-        if module not in found and path.is_file():
+        path = _MODELS / f"{module.replace('.', '/')}.py"
+        if module not in found and module not in but_not and path.is_file():
             source = path.read_text("utf-8")
             tree = ast.parse(source)
             found[module] = _code(source, tree)
@@ -49,17 +51,11 @@ def _is_text(node: ast.AST) -> TypeGuard[ast.Expr]:
 
 
 def _imported(tree: ast.Module) -> set[str]:
-    """Modules of this folder that a tree imports."""
+    """Modules of models/ that a tree imports."""
     names: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (below := _below(node.module or "")):
-            names |= {below, *(f"{below}.{alias.name}" for alias in node.names)}
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            names |= {_below(alias.name) for alias in node.names}
-    return names - _NOT_DRAWING
-
-
-def _below(dotted: str) -> str:
-    return dotted.removeprefix(f"{_PACKAGE}.") if dotted.startswith(f"{_PACKAGE}.") else ""
+            names |= {alias.name for alias in node.names}
+    return {name.removeprefix(f"{_PACKAGE}.") for name in names if name.startswith(f"{_PACKAGE}.")}

@@ -10,10 +10,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from assets.detection import TIMM, Judge
 from assets.errors import AssayError
-from assets.params import Detector as Spec
-from models.detectors.detector import Detector
-from models.detectors.timm_classifier import check_model
+from assets.section import Section
+from models.detectors.detector import Detector, normalisation
 
 
 class NprDetector(Detector):
@@ -34,27 +34,29 @@ def residual(values: Tensor) -> Tensor:
     return even - corner.repeat_interleave(2, -2).repeat_interleave(2, -1)
 
 
-def build(spec: Spec, where: str) -> NprDetector:
+MODEL = "resnet50"
+
+
+def build(spec: Judge, options: Section, outputs: int, where: str) -> NprDetector:
     """The paper's network: a timm ResNet with a 3 x 3 stem of stride 2 that ends after its second stage.
 
     Raises:
-        AssayError: an unknown model id, one that is no ResNet, or `weights: timm`.
+        AssayError: a model that is no ResNet, or `weights: timm`.
     """
-    check_model(spec.model, where)
-    if spec.weights == "timm":
+    if spec.weights == TIMM:
         raise AssayError(
             f"{where}.weights: npr has a stem and a head of its own, for which timm has no weights; "
-            "use none or a .safetensors file"
+            "use none or a file"
         )
-    made = timm.create_model(spec.model, num_classes=1)
+    made = timm.create_model(spec.model, num_classes=outputs)
     if not isinstance(made, timm.models.resnet.ResNet):
         raise AssayError(f"{where}.model: npr is made from a ResNet, e.g. resnet50; {spec.model} is none")
     net: Any = made
     net.conv1 = nn.Conv2d(3, net.bn1.num_features, 3, stride=2, padding=1, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
     net.layer3, net.layer4 = nn.Identity(), nn.Identity()
-    net.fc = nn.Linear(_channels(net), 1)
-    return NprDetector(net)
+    net.fc = nn.Linear(_channels(net), outputs)
+    return NprDetector(net, *normalisation(spec.view.normalise, None), outputs)
 
 
 def _channels(net: Any) -> int:
