@@ -62,6 +62,8 @@ class Cell:
     """Cells with data behind the number: 1 or, for a mean, how many it is over."""
     metrics: dict[str, Estimate]
     tally: Tally | None = None
+    seen: bool | None = None
+    """Of a cell: whether the detector was trained on the generator it is tested on; None: not known."""
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
@@ -87,7 +89,7 @@ class Draws:
 
 
 def pair_cells(
-    real: Scores, generated: Scores, draws: Draws, answered: frozenset[str] | None = None
+    real: Scores, generated: Scores, draws: Draws, params: Params, answered: frozenset[str] | None = None
 ) -> list[Cell]:
     """The cells of all detectors trained on one generator, tested on another's images, one a seed.
 
@@ -108,7 +110,8 @@ def pair_cells(
         tally, metrics = _measure(*samples, threshold, real_N.size + generated_N.size)
         pair = generated.trained_on, generated.tested_on
         num_cells = int(metrics["auroc"].value is not None)
-        cells.append(Cell(CELL, detector, *pair, condition, str(seed), 1, num_cells, metrics, tally))
+        seen = params.seen(detector, *pair)
+        cells.append(Cell(CELL, detector, *pair, condition, str(seed), 1, num_cells, metrics, tally, seen))
     return cells
 
 

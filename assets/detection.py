@@ -164,6 +164,9 @@ class Given(Judge):
 
     trained_on: str = ""
     """In words: what its makers trained it on."""
+    seen: tuple[str, ...] | None = None
+    """The generators of this benchmark that it was trained on; null: not known, and so neither in-domain nor
+    cross-generator."""
     threshold: Literal["half", "val"] = "val"
     """P = 0.5, or the best balanced accuracy on the val images of `train.generators` and the real ones."""
 

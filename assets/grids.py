@@ -10,7 +10,7 @@ from assets.bootstrap import interval
 from assets.cells import ALL, CELL, Cell
 from assets.means import CROSS_GENERATOR, MEANS, PLAIN_MEAN
 from assets.metrics import DEFINITIONS
-from assets.params import CLEAN, Params
+from assets.params import CLEAN, ELSEWHERE, Params
 from assets.tabulate import Tabulated
 
 NO_DATA = "no data"
@@ -145,15 +145,15 @@ def cross_generator_grid(tabulated: Tabulated, params: Params, metric: str) -> G
         return Row(detector, label, kind != CELL, tuple(cells))
 
     rows = []
-    for detector in params.detectors:
-        rows += [line(detector, name, name, CELL) for name in params.train.generators]
-        if len(params.train.generators) > 1:
+    for detector in params.scorers:
+        rows += [line(detector, name, name, CELL) for name in params.rows_of(detector)]
+        if len(params.averaged_rows(detector)) > 1:
             rows.append(line(detector, ALL, "mean (plain)", PLAIN_MEAN))
             rows.append(line(detector, ALL, "mean (cross)", CROSS_GENERATOR))
     layout = (
-        f"Clean test images; rows: the generator trained on, columns: the generator tested on. {_MEANS} Last "
-        "rows of a detector: mean over training generators for each test set, all of them (plain; GenImage "
-        "Table 4) or those trained on another generator (cross)."
+        f"Clean test images; rows: the generator trained on{_others(params)}, columns: the generator "
+        f"tested on. {_MEANS} Last rows of a detector: mean over training generators for each test set, all "
+        "of them (plain; GenImage Table 4) or those trained on another generator (cross)."
     )
     return _grid(metric, layout, (*params.generators, *MEANS), len(MEANS), rows, params)
 
@@ -163,8 +163,9 @@ def degraded_grid(tabulated: Tabulated, params: Params, metric: str, kind: str) 
     found = _by_key(tabulated)
     conditions = [*params.conditions, *([ALL] if params.degrade else [])]
     rows = []
-    for detector in params.detectors:
-        for trained_on in [*params.train.generators, *([ALL] if len(params.train.generators) > 1 else [])]:
+    for detector in params.scorers:
+        mean_too = [ALL] if len(params.averaged_rows(detector)) > 1 else []
+        for trained_on in [*params.rows_of(detector), *mean_too]:
             cells = tuple(found.get((kind, detector, trained_on, ALL, name)) for name in conditions)
             rows.append(Row(detector, trained_on or "mean", trained_on == ALL, cells))
     columns = tuple(name or MEAN_OF_DEGRADED for name in conditions)
@@ -195,6 +196,13 @@ def _grid(
     if params.split.reals in REALS:
         layout = f"{layout} Real images of a cell: {REALS[params.split.reals]}."
     return Grid(metric, TITLES[metric], definition, layout, columns, num_means, tuple(rows), level, places)
+
+
+def _others(params: Params) -> str:
+    """What rows there are besides single generators."""
+    sets = [f"{name} = {' + '.join(members)}" for name, members in params.train.sets.items()]
+    given = [f"{ELSEWHERE} (detectors that were not trained here)"] if params.given else []
+    return "".join(f" or {text}" for text in [*sets, *given])
 
 
 def _by_key(tabulated: Tabulated) -> dict[tuple[str, str, str, str, str], Cell]:

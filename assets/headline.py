@@ -35,7 +35,7 @@ def headline(tabulated: Tabulated, params: Params, audits: Audits) -> dict[str, 
                 }
                 for kind in MEANS
             }
-            for detector in params.detectors
+            for detector in params.scorers
         },
         "ranking": _ranking(tabulated, params),
         "trust": [_trust(name, tabulated.cells, level) for name in params.generators],
@@ -102,8 +102,8 @@ def _trust(tested_on: str, cells: Sequence[Cell], level: float) -> dict[str, Any
     ]
     return {
         "tested_on": tested_on,
-        CROSS_GENERATOR: _best([cell for cell in here if cell.trained_on != tested_on], level),
-        IN_DOMAIN: _best([cell for cell in here if cell.trained_on == tested_on], level),
+        CROSS_GENERATOR: _best([cell for cell in here if cell.seen is False], level),
+        IN_DOMAIN: _best([cell for cell in here if cell.seen], level),
     }
 
 
@@ -128,7 +128,7 @@ def _worst_generator_drop(cells: Sequence[Cell], level: float) -> dict[str, Any]
 
 def _worst_condition_drop(found: dict[Any, Cell], params: Params) -> dict[str, Any] | None:
     pairs = []
-    for detector in params.detectors:
+    for detector in params.scorers:
         clean = found.get((IN_DOMAIN, detector, ALL, ALL, CLEAN))
         for condition in params.degrade:
             other = found.get((IN_DOMAIN, detector, ALL, ALL, condition))

@@ -40,7 +40,7 @@ def cross_generator_heatmap(
     grid = cross_generator_grid(tabulated, params, metric)
     num_columns = len(params.generators)
     panels = []
-    for detector in params.detectors:
+    for detector in params.scorers:
         rows = [row for row in grid.rows if row.detector == detector and not row.is_mean]
         labels = [row.label for row in rows]
         panels.append(_panel(grid, detector, rows, labels, num_columns, ("trained on", "tested on")))

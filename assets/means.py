@@ -12,9 +12,8 @@ IN_DOMAIN = "in_domain"
 CROSS_GENERATOR = "cross_generator"
 PLAIN_MEAN = "plain_mean"
 MEANS = {
-    IN_DOMAIN: "mean over cells whose test generator is the training generator (the diagonal)",
-    CROSS_GENERATOR: "mean over cells whose test generator is not the training generator "
-    "(the diagonal left out)",
+    IN_DOMAIN: "mean over cells whose test generator was trained on (the diagonal)",
+    CROSS_GENERATOR: "mean over cells whose test generator was not trained on (the diagonal left out)",
     PLAIN_MEAN: "mean over all cells, the diagonal included: what GenImage prints as Avg",
 }
 
@@ -38,28 +37,31 @@ def _seed_mean(cells: Sequence[Cell]) -> Cell:
         sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
         metrics[name] = Estimate(*_averaged(estimates), sd)
     first = cells[0]
-    return Cell(*first.key, "mean", len(cells), first.num_cells, metrics, first.tally)
+    return Cell(*first.key, "mean", len(cells), first.num_cells, metrics, first.tally, first.seen)
 
 
 def means(per_seed: Sequence[Cell], params: Params) -> list[Cell]:
     """Every mean of `MEANS` for every condition and for the mean over degradations, over seeds at last.
 
-    Per detector: over test sets for each training generator (GenImage Tables 3 and 5), over training
+    Per detector: over test sets for each training generator or set (GenImage Tables 3 and 5), over training
     generators for each test set (GenImage Table 4), and over both.
     """
     out: list[Cell] = []
-    for seed in params.train.seeds:
-        cells = [cell for cell in per_seed if cell.seed == str(seed)]
-        plain = _seed_means(cells, params, str(seed))
+    for seed in dict.fromkeys(cell.seed for cell in per_seed):
+        cells = [cell for cell in per_seed if cell.seed == seed]
+        plain = _seed_means(cells, params, seed)
         out += [*plain, *_over_degradations([*cells, *plain])]
     return over_seeds(out)
 
 
 def _seed_means(cells: Sequence[Cell], params: Params, seed: str) -> list[Cell]:
     out: list[Cell] = []
-    rows = [*params.train.generators, ALL]
     columns = [*params.generators, ALL]
-    for detector in params.detectors:
+    for detector in params.scorers:
+        if seed not in map(str, params.seeds_of(detector)):
+            continue
+        rows = [*params.rows_of(detector), ALL]
+        averaged = params.averaged_rows(detector)
         for condition in params.conditions:
             here = [cell for cell in cells if (cell.detector, cell.condition) == (detector, condition)]
             places = [(row, column) for row in rows for column in columns if ALL in (row, column)]
@@ -67,7 +69,8 @@ def _seed_means(cells: Sequence[Cell], params: Params, seed: str) -> list[Cell]:
                 chosen = [
                     cell
                     for cell in here
-                    if trained_on in (ALL, cell.trained_on) and tested_on in (ALL, cell.tested_on)
+                    if (cell.trained_on in averaged if trained_on == ALL else cell.trained_on == trained_on)
+                    and tested_on in (ALL, cell.tested_on)
                 ]
                 out += [
                     mean_of(_of_kind(kind, chosen), (kind, detector, trained_on, tested_on, condition), seed)
@@ -85,7 +88,7 @@ def mean_of(cells: Sequence[Cell], key: tuple[str, str, str, str, str], seed: st
 def _of_kind(kind: str, cells: Iterable[Cell]) -> list[Cell]:
     if kind == PLAIN_MEAN:
         return list(cells)
-    return [cell for cell in cells if (cell.trained_on == cell.tested_on) == (kind == IN_DOMAIN)]
+    return [cell for cell in cells if cell.seen is (kind == IN_DOMAIN)]
 
 
 def _over_degradations(rows: Sequence[Cell]) -> list[Cell]:

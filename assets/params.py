@@ -289,6 +289,13 @@ class Params(Section):
         if self.sources and not self.detectors:
             what = "train.generators" if self.train.generators else "train.sets"
             raise ValueError(f"{what} is not empty, and 'detectors' names nothing to train on it")
+        for name, given in self.given.items():
+            for generator in given.seen or ():
+                if generator not in self.generators:
+                    hint = did_you_mean(generator, self.generators)
+                    raise ValueError(
+                        f"given.{name}.seen names '{generator}', which is not in generators; {hint}"
+                    )
         for name in self.attributors:
             few = [key for key, members in self.train.sets.items() if len(members) < 2]
             if few or not self.train.sets:
@@ -300,6 +307,32 @@ class Params(Section):
     def judges(self) -> dict[str, Judge]:
         """Everything that scores pictures: detectors, attributors and given ones, by name."""
         return {**self.detectors, **self.attributors, **self.given}
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """Names of all that say real or generated: detectors trained here, then given ones."""
+        return (*self.detectors, *self.given)
+
+    def rows_of(self, detector: str) -> tuple[str, ...]:
+        """What it was trained on, in the order of the tables: generators, sets; or elsewhere."""
+        return (ELSEWHERE,) if detector in self.given else tuple(self.sources)
+
+    def averaged_rows(self, detector: str) -> tuple[str, ...]:
+        """Those of them that a mean over trainings is over: single generators, or sets if there are none."""
+        if detector in self.given:
+            return (ELSEWHERE,)
+        return self.train.generators or tuple(self.train.sets)
+
+    def seeds_of(self, detector: str) -> tuple[int, ...]:
+        """The seeds it was trained with; what was made elsewhere is there once."""
+        return (0,) if detector in self.given else self.train.seeds
+
+    def seen(self, detector: str, trained_on: str, generator: str) -> bool | None:
+        """Whether a training on `trained_on` saw images of a generator; None: not known."""
+        if detector in self.given:
+            names = self.given[detector].seen
+            return None if names is None else generator in names
+        return generator in self.sources[trained_on]
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from assets.errors import AssayError, did_you_mean
 from assets.files import replacing
+from assets.params import ELSEWHERE
 
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "id": (pa.string(), "the image, as in its manifest"),
@@ -20,7 +21,7 @@ COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "condition": (pa.string(), "`clean` or the name of a degradation"),
     "detector": (pa.string(), "its name in the parameters"),
     "seed": (pa.int64(), "seed the detector was trained with"),
-    "trained_on": (pa.string(), "generator the detector was trained on"),
+    "trained_on": (pa.string(), "generator or set the detector was trained on; or `elsewhere`"),
     "tested_on": (pa.string(), "the image set: a generator, or `real`"),
     "weights": (pa.string(), "SHA-256 of the weights file"),
     "threshold": (pa.float64(), "chosen on val, in logits; the same for all rows of one weights file"),
@@ -44,8 +45,16 @@ class PredictionsError(AssayError):
     """Predictions that are missing, of another shape, or that contradict themselves."""
 
 
+def given_source(detector: str) -> str:
+    """Stands for `trained_on` in the path of a detector that was made elsewhere: it has files of its own."""
+    return f"{ELSEWHERE}/{detector}"
+
+
 def predictions_path(root: Path, trained_on: str, tested_on: str) -> Path:
-    """Where the scores of all detectors trained on one generator lie, for one image set (or `real`)."""
+    """Where the scores of all detectors trained on one generator or set lie, for one image set (or `real`).
+
+    For a detector that was made elsewhere, `trained_on` is `given_source` of its name.
+    """
     return root / "artifacts" / "evaluate" / trained_on / tested_on / FILE
 
 

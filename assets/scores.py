@@ -1,6 +1,7 @@
 """The scores of one predictions file laid out for tables, and the checks that files do not contradict."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,18 +55,22 @@ class Scores:
         return np.asarray(found)
 
 
-def lay_out(frame: pd.DataFrame, trained_on: str, tested_on: str, params: Params) -> Scores:
+def lay_out(
+    frame: pd.DataFrame, trained_on: str, tested_on: str, params: Params, detectors: Collection[str]
+) -> Scores:
     """Take what the parameters name out of the rows of one file (`assets.predictions`).
+
+    Args: detectors: whose rows.
 
     Raises:
         PredictionsError: rows of another pair or class; a detector, seed or condition that is missing,
             or that was shown other images than the rest; two weights or thresholds of one detector.
     """
     where = f"predictions of {trained_on} on {tested_on}"
-    wanted = [(d, s, c) for d in params.detectors for s in params.train.seeds for c in params.conditions]
+    wanted = [(d, s, c) for d in detectors for s in params.seeds_of(d) for c in params.conditions]
     frame = frame[
-        frame["detector"].isin(list(params.detectors))
-        & frame["seed"].isin(params.train.seeds)
+        frame["detector"].isin(list(detectors))
+        & frame["seed"].isin({seed for _, seed, _ in wanted})
         & frame["condition"].isin(list(params.conditions))
     ]
     _check_pair(frame, trained_on, tested_on, where)

@@ -7,12 +7,13 @@ import pandas as pd
 
 from assets.cells import Cell, Draws, pair_cells
 from assets.means import means, over_seeds
-from assets.params import REAL, Params
+from assets.params import ELSEWHERE, REAL, Params
+from assets.predictions import given_source
 from assets.progress import counter
 from assets.scores import Ledger, lay_out
 
 Reader = Callable[[str, str], pd.DataFrame]
-"""(trained_on, tested_on) -> the rows of that predictions file."""
+"""(trained_on, tested_on) -> the rows of that predictions file; see `assets.predictions.predictions_path`."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,18 @@ def tabulate(params: Params, read: Reader, answered: Mapping[str, frozenset[str]
     draws = Draws(params)
     per_seed: list[Cell] = []
     num_images: dict[str, int] = {}
-    with counter("tabulating", len(params.train.generators) * len(params.generators), "pairs") as bar:
-        for trained_on in params.train.generators:
-            real = ledger.admit(lay_out(read(trained_on, REAL), trained_on, REAL, params))
+    files = [(source, source, [*params.detectors]) for source in params.sources]
+    files += [(given_source(name), ELSEWHERE, [name]) for name in params.given]
+    with counter("tabulating", len(files) * len(params.generators), "pairs") as bar:
+        for source, trained_on, detectors in files:
+            frame = read(source, REAL)
+            real = ledger.admit(lay_out(frame, trained_on, REAL, params, detectors))
             num_images[REAL] = real.ids.size
             for tested_on in params.generators:
-                frame = read(trained_on, tested_on)
-                generated = ledger.admit(lay_out(frame, trained_on, tested_on, params))
+                frame = read(source, tested_on)
+                generated = ledger.admit(lay_out(frame, trained_on, tested_on, params, detectors))
                 num_images[tested_on] = generated.ids.size
-                per_seed += pair_cells(real, generated, draws, answered.get(tested_on))
+                per_seed += pair_cells(real, generated, draws, params, answered.get(tested_on))
                 bar.update(1)
     ledger.close()
     return Tabulated(per_seed, over_seeds(per_seed), means(per_seed, params), num_images)

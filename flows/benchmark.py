@@ -116,14 +116,38 @@ def degrade(stage: str) -> dict[str, Any]:
 
 
 @_stage_task
+def start(stage: str) -> dict[str, Any]:
+    """Pin what one detector starts from: its code and its weights."""
+    return _run_stage(stage)
+
+
+@_stage_task
+def pool(stage: str) -> dict[str, Any]:
+    """List the training images of several generators."""
+    return _run_stage(stage)
+
+
+@_stage_task
 def train(stage: str) -> dict[str, Any]:
-    """Train one detector on one generator with one seed."""
+    """Train one detector on one generator, or on several together, with one seed."""
+    return _run_stage(stage)
+
+
+@_stage_task
+def adopt(stage: str) -> dict[str, Any]:
+    """Take in one detector that was made elsewhere, and choose its threshold."""
     return _run_stage(stage)
 
 
 @_stage_task
 def evaluate(stage: str) -> dict[str, Any]:
-    """Score one set of test images with all detectors trained on one generator."""
+    """Score one set of test images with all detectors trained on the same."""
+    return _run_stage(stage)
+
+
+@_stage_task
+def attribute(stage: str) -> dict[str, Any]:
+    """Ask one attributor which generator made the test images of one."""
     return _run_stage(stage)
 
 
@@ -135,7 +159,22 @@ def report(stage: str) -> dict[str, Any]:
 
 CHAIN: dict[str, Task] = {
     task.name: task
-    for task in (collect, fit, generate, dedupe, split, audit, degrade, train, evaluate, report)
+    for task in (
+        collect,
+        fit,
+        generate,
+        dedupe,
+        split,
+        audit,
+        degrade,
+        start,
+        pool,
+        train,
+        adopt,
+        evaluate,
+        attribute,
+        report,
+    )
 }
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from assets.dag import Stage
+from assets.detection import Detector
 from assets.params import Params
 from models.generators.options import OPTIONS
 
@@ -37,14 +38,27 @@ class Counts:
             case "degrade":
                 return _share(own, split.test, len(self._params.degrade))
             case "train":
-                generated = self._generated(stage.item["trained_on"])
+                generated = self._pooled(stage.item["trained_on"])
                 both = _sum(self._real_beside(generated), generated)
-                return _share(both, split.train, self._params.detectors[stage.item["detector"]].epochs)
-            case "evaluate":
+                return _share(both, split.train, trained_spec(stage, self._params).epochs)
+            case "adopt":
+                generated = _sum(*map(self._generated, self._params.train.generators))
+                return _share(_sum(self.real(), generated), split.val, 1)
+            case "evaluate" | "attribute":
                 tested = own if "-real" in stage.name else self._generated(stage.item["tested_on"])
-                scorers = len(self._params.detectors) * len(self._params.train.seeds)
-                return _share(tested, split.test, len(self._params.conditions) * scorers)
+                return _share(tested, split.test, len(self._params.conditions) * self._scorers(stage))
         return None
+
+    def _scorers(self, stage: Stage) -> int:
+        """How many weights score each image of a stage."""
+        if stage.name.startswith("evaluate-given"):
+            return 1
+        detectors = 1 if stage.family == "attribute" else len(self._params.detectors)
+        return detectors * len(self._params.train.seeds)
+
+    def _pooled(self, source: str) -> int | None:
+        """Generated images of a generator, or of all members of a set."""
+        return _sum(*map(self._generated, self._params.sources[source]))
 
     def real(self) -> int | None:
         """Real images of all sources."""
@@ -69,6 +83,12 @@ class Counts:
         if spec.count is None or there is None:
             return there or spec.count
         return min(spec.count, there)
+
+
+def trained_spec(stage: Stage, params: Params) -> Detector:
+    """What a training trains: a detector or an attributor."""
+    name = stage.item["detector"]
+    return params.detectors[name] if name in params.detectors else params.attributors[name]
 
 
 def rows(folder: Path) -> int | None:

@@ -6,6 +6,7 @@ it comes from.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assets.dag import Dag, Stage, load_dag
+from assets.detection import Judge
 from assets.errors import AssayError
 from assets.params import Fit, Generator, Params, load_params
 from assets.yaml12 import PARAMS_YAML
-from flows.counts import Counts, rows
+from flows.counts import Counts, rows, trained_spec
 from flows.dvc import WORKSPACE
 from models.generators.card import Card, card_of
 from models.generators.options import OPTIONS
@@ -37,7 +39,9 @@ GIVEN = {
     "audit": 0.002,
     "degrade": 0.025,
     "train": 1 / 500,
+    "adopt": 1 / 1000,
     "evaluate": 1 / 1000,
+    "attribute": 1 / 1000,
 }
 """Seconds an image (`flows.counts`), on one core or one A100-like GPU with detectors at 224 pixels."""
 
@@ -50,7 +54,7 @@ _WEIGHTS = 100_000_000
 """Bytes of a trained detector of ResNet-50's size."""
 _PNG, _JPEG = 3.0, 0.2
 """Bytes a pixel: of a PNG as assets/picture.py stores it, not compressed, and of a lossy file."""
-_ROW = {"dedupe": 150, "split": 200, "evaluate": 12}
+_ROW = {"dedupe": 150, "split": 200, "evaluate": 12, "attribute": 60}
 """Bytes a row of the tables that these stages write."""
 
 
@@ -144,17 +148,13 @@ class Estimates:
 
     def _work(self, stage: Stage) -> float:
         """How much more a detector has to do than one at 224 pixels."""
-        detectors = self._params.detectors
-        if stage.family == "train":
-            return (detectors[stage.item["detector"]].crop / 224) ** 2
-        if stage.family == "evaluate":
-            return sum((one.crop / 224) ** 2 for one in detectors.values()) / len(detectors)
-        return 1.0
+        found = _judges_of(stage, self._params)
+        return sum((one.crop / 224) ** 2 for one in found) / len(found) if found else 1.0
 
     def _disk(self, stage: Stage, images: int | None) -> int | None:
         if stage.family == "train":
             return _WEIGHTS
-        if stage.family in ("fit", "audit", "report"):
+        if stage.family in ("fit", "audit", "start", "pool", "adopt", "report"):
             return 0
         if images is None:
             return None
@@ -216,10 +216,8 @@ def settings_of(stage: Stage, params: Params) -> str:
         deciding = [_fit_of(spec, params), spec.sampler] if spec.drawn else ["imported"]
     elif stage.family == "fit":
         deciding = [params.fit[stage.item["key"]]]
-    elif stage.family == "train":
-        deciding = [params.detectors[stage.item["detector"]]]
-    elif stage.family == "evaluate":
-        deciding = list(params.detectors.values())
+    elif found := _judges_of(stage, params):
+        deciding = list(found)
     elif stage.family == "degrade":
         deciding = [*params.degrade.values()]
     plain = [one if isinstance(one, str) else one.model_dump(mode="json") for one in deciding]
@@ -244,6 +242,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _fit_of(spec: Generator, params: Params) -> Fit:
     return params.fit[spec.from_.removeprefix("artifacts/fit/")]
+
+
+def _judges_of(stage: Stage, params: Params) -> Sequence[Judge]:
+    """Those that a stage trains or asks; none where it has nothing to do with them."""
+    if stage.family == "train":
+        return [trained_spec(stage, params)]
+    if stage.family == "adopt":
+        return [params.given[stage.item["key"]]]
+    if stage.family in ("evaluate", "attribute"):
+        named = stage.item.get("detector") or stage.item.get("key")
+        return [params.judges[named]] if named in params.judges else list(params.detectors.values())
+    return []
 
 
 def _degraded(recipe: str, pixels: float) -> float:

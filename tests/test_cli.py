@@ -53,7 +53,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_plan(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _assay(capsys, "plan") == "everything is up to date\n"
-    toy.set_params(root, train={"generators": ["a"], "seeds": [0, 1]})
+    toy.set_params(root, train={"generators": ["a"], "sets": {}, "seeds": [0, 1]})
     text = _assay(capsys, "plan")
     assert "train@a-net-1  8       new" in text
     assert "4 stages would run" in text

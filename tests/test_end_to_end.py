@@ -56,7 +56,9 @@ PARAMS: dict[str, Any] = {
     "audit": {"folds": 2},
     "degrade": {"jpeg65": "jpeg(65)"},
     "detectors": {"tiny": {"model": "test_resnet.r160_in1k", "crop": 32, "epochs": 1, "batch": 8}},
-    "train": {"generators": ["dcgan"], "seeds": [0]},
+    "attributors": {},
+    "given": {},
+    "train": {"generators": ["dcgan"], "sets": {}, "seeds": [0]},
     "report": {"resamples": 100},
 }
 

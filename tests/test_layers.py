@@ -14,7 +14,18 @@ MAY_IMPORT = {
     "tasks": {"tasks", "models", "assets"},
     "flows": {"flows", "tasks", "models", "assets"},
 }
-WITH_TORCH = {"fit", "generate", "train", "evaluate"}
+WITH_TORCH = {
+    "fit",
+    "generate",
+    "start",
+    "train",
+    "adopt",
+    "evaluate",
+    "evaluate_given",
+    "attribute",
+    "score",
+    "export_detector",
+}
 """Stages that may load torch; the others must start quickly, also where torch is not installed."""
 
 

@@ -236,7 +236,7 @@ def test_what_a_service_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     settings = sample_params(
         fit={"shop": {"kind": "api", "options": options}},
         generators={"shop": shop},
-        train={"generators": ["shop"], "seeds": [0]},
+        train={"generators": ["shop"], "sets": {}, "seeds": [0]},
     )
     planned = [Planned("generate@shop", "generate", ("new",), 30, None, True)]
     monkeypatch.delenv("SHOP_KEY", raising=False)
