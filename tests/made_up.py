@@ -1,7 +1,7 @@
 """Made-up predictions and summaries: a benchmark that nobody had to run."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ def benchmark_params(
     seeds: Sequence[int] = (0,),
     train: Sequence[str] | None = None,
     resamples: int = 100,
+    sets: Mapping[str, Sequence[str]] = {},
+    given: Mapping[str, Any] = {},
 ) -> Params:
     """The mini benchmark, or less of it."""
     return parse_params(
@@ -45,8 +47,12 @@ def benchmark_params(
             "degrade": {name: CONDITIONS[name] for name in conditions},
             "detectors": {name: {"model": "resnet18", "crop": 64} for name in detectors},
             "attributors": {},
-            "given": {},
-            "train": {"generators": list(train or generators), "sets": {}, "seeds": list(seeds)},
+            "given": dict(given),
+            "train": {
+                "generators": list(generators if train is None else train),
+                "sets": dict(sets),
+                "seeds": list(seeds),
+            },
             "report": {"resamples": resamples, "level": 0.95},
         },
         "params",

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from assets.dag import REPORT
+from models import detectors
 from tests.imports import ROOT, closure, imports
 
 STAGES: dict[str, dict[str, Any]] = {
@@ -21,6 +22,12 @@ PINS = "constraints.txt"
 REGISTRY = "models/generators/__init__.py"
 ONE_KIND = "models/generators/${item.kind}.py"
 DRAWS = "generate"
+DETECTOR_KINDS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "models/detectors/kinds").glob("*.py")
+    if path.stem != "__init__"
+)
+NAMES_DETECTOR_CODE = ("tasks/start.py", "tasks/adopt.py")
 IN_THE_MODEL = {"models/generators/options.py", "assets/code.py"}
 """What of them decides an image is in the model's folder, which the drawing depends on."""
 
@@ -62,6 +69,18 @@ def test_code_dependencies_are_the_imports(name: str) -> None:
     assert len(listed) == len(set(listed)), f"stages.{name}.deps names a file twice"
 
 
+def test_what_a_detectors_code_hash_leaves_out_is_listed() -> None:
+    for name in ("train", "evaluate"):
+        missing = [path for path in _left_out() if path not in STAGES[name]["deps"]]
+        assert not missing, f"stages.{name} neither lists nor hashes {missing}"
+
+
+def _left_out() -> list[str]:
+    paths = (Path("models", *module.split(".")) for module in detectors.LISTED)
+    found = ((path.with_suffix(".py"), path / "__init__.py") for path in paths)
+    return [next(one for one in pair if (ROOT / one).is_file()).as_posix() for pair in found]
+
+
 def _task_file(name: str) -> str:
     command = re.match(r"python -m (tasks\.\w+)", STAGES[name]["cmd"])
     assert command, f"{name}: expected `python -m tasks.STAGE`, found {STAGES[name]['cmd']!r}"
@@ -72,9 +91,12 @@ def _needed(task: str, one_kind: bool = False, draws: bool = False) -> set[str]:
     """The import closure; generators' kinds are loaded by name: all of them, or the one that is asked for.
 
     The stage that draws lists none of them: a hash over the code of its kind is in the model's folder
-    (assets/code.py), so that an edit of one kind does not redraw all generators.
+    (assets/code.py), so that an edit of one kind does not redraw all generators. Likewise detectors: the
+    stages that write their code's hash list all kinds, and take a second; training and scoring list none.
     """
     needed = closure(task) | {PINS}
+    if task in NAMES_DETECTOR_CODE:
+        needed = needed.union(*(closure(kind) for kind in DETECTOR_KINDS))
     if draws:
         return needed - IN_THE_MODEL
     if REGISTRY not in needed:

@@ -356,3 +356,69 @@ def test_rows_that_the_parameters_no_longer_name_are_passed_over():
     fewer = benchmark_params(("dcgan", "ldm"), ("cnnspot",), (), (1,))
     tabulated = tabulate(fewer, plain)
     assert {(c.detector, c.seed, c.condition) for c in tabulated.cells} == {("cnnspot", "1", "clean")}
+
+
+SET_AND_GIVEN = {
+    "dcgan": {"dcgan": 10, "ldm": 4, "vqdm": 5},
+    "both": {"dcgan": 9, "ldm": 8, "vqdm": 6},
+    "elsewhere": {"dcgan": 7, "ldm": 3, "vqdm": 2},
+}
+"""trained on -> tested on -> images found of ten."""
+
+
+def set_and_given(train, **given):
+    """resnet18 trained on `train` and on the set `both`; `theirs` was made elsewhere; two seeds."""
+    params = benchmark_params(
+        ("dcgan", "ldm", "vqdm"),
+        ("resnet18",),
+        (),
+        (1, 2),
+        train=train,
+        sets={"both": ["dcgan", "ldm"]},
+        given={"theirs": {"kind": "npr", "weights": "theirs.pth", **given}},
+    )
+
+    def read(source, tested_on):
+        trained_on = source.partition("/")[0]
+        made_here = trained_on != "elsewhere"
+        parts = []
+        for seed in (1, 2) if made_here else (0,):
+            found = REAL_LOGITS if tested_on == REAL else hits(SET_AND_GIVEN[trained_on][tested_on])
+            shift = 0.001 * seed + 0.01 * list(SET_AND_GIVEN).index(trained_on)
+            detector = "resnet18" if made_here else source.partition("/")[2]
+            parts.append(rows(trained_on, tested_on, np.array(found) + shift, detector=detector, seed=seed))
+        return pd.concat(parts, ignore_index=True)
+
+    return params, tabulate(params, read)
+
+
+def test_a_set_is_in_domain_on_its_members_and_outside_the_mean_over_generators():
+    params, tabulated = set_and_given(["dcgan"])
+    assert value(tabulated, IN_DOMAIN, "resnet18", "both", ALL) == pytest.approx(0.85)
+    assert value(tabulated, CROSS_GENERATOR, "resnet18", "both", ALL) == pytest.approx(0.6)
+    assert value(tabulated, CROSS_GENERATOR, "resnet18", ALL, ALL) == pytest.approx(0.45)  # dcgan's alone
+    grid = cross_generator_grid(tabulated, params, "auroc")
+    assert [(row.detector, row.label) for row in grid.rows] == [
+        ("resnet18", "dcgan"),
+        ("resnet18", "both"),
+        ("theirs", "elsewhere"),
+    ]
+    assert "both = dcgan + ldm or elsewhere" in grid.layout
+
+
+def test_without_single_generators_the_mean_is_over_sets():
+    _, tabulated = set_and_given([])
+    assert value(tabulated, CROSS_GENERATOR, "resnet18", ALL, ALL) == pytest.approx(0.6)
+
+
+def test_what_was_made_elsewhere_is_cross_generator_only_where_that_is_known():
+    _, tabulated = set_and_given(["dcgan"])
+    assert value(tabulated, PLAIN_MEAN, "theirs", "elsewhere", ALL) == pytest.approx(0.4)
+    assert value(tabulated, CROSS_GENERATOR, "theirs", "elsewhere", ALL) is None
+    assert value(tabulated, IN_DOMAIN, "theirs", ALL, ALL) is None
+    _, tabulated = set_and_given(["dcgan"], seen=["dcgan"])
+    assert value(tabulated, CROSS_GENERATOR, "theirs", ALL, ALL) == pytest.approx(0.25)
+    assert value(tabulated, IN_DOMAIN, "theirs", ALL, ALL) == pytest.approx(0.7)
+    keys = {cell.key: cell for cell in tabulated.cells}
+    assert keys[CELL, "theirs", "elsewhere", "ldm", "clean"].num_seeds == 1
+    assert keys[CELL, "resnet18", "both", "ldm", "clean"].num_seeds == 2
