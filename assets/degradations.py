@@ -1,9 +1,10 @@
 """Degradations of pictures, written as recipes: `blur(0,3)@0.5|jpeg(30,100)@0.5`.
 
 A recipe is a chain of operations, `name(value)` or `name(lowest,highest)`, each with an optional
-`@probability`. A range is drawn from uniformly, for each picture anew. What a recipe does to a picture
-depends on the recipe, the pixels and the random generator alone: real and generated pictures are treated
-alike.
+`@probability`. A range is drawn from uniformly, for each picture anew. Brackets hold recipes of which each
+picture gets one, all equally likely (write one twice to double its chance): `(jpeg(50)|flip/webp(50))@0.5`.
+What a recipe does to a picture depends on the recipe, the pixels and the random generator alone: real and
+generated pictures are treated alike.
 
 resize(0.5)   both sides times a factor (a number with a decimal point; above 1.0 it enlarges)
 resize(112)   the shorter side brought to so many pixels, aspect kept; a smaller picture stays as it is
@@ -13,11 +14,13 @@ blur(3)       Gaussian, sigma in pixels
 noise(0.02)   Gaussian, standard deviation as a share of the range from black to white
 crop(0.5)     a window of that share of both sides, at a random place
 crop(128)     a square window of that side in pixels; on a side where the picture is smaller it stays whole
+zoom(256)     a window of 8 % to all of the area, 3:4 to 4:3 in shape, brought to a square of that side
 flip          mirrored left to right
 """
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,18 +49,15 @@ class Step(NamedTuple):
     probability: float
 
     def __str__(self) -> str:
-        chance = "" if self.probability == 1 else f"@{self.probability}"
         rule = _RULES[self.name]
         if rule is None:
-            return f"{self.name}{chance}"
+            return f"{self.name}{_chance(self.probability)}"
         ends = [self.low] if self.low == self.high else [self.low, self.high]
         texts = [str(end) if rule.whole else str(end).removesuffix(".0") for end in ends]
-        return f"{self.name}({','.join(texts)}){chance}"
+        return f"{self.name}({','.join(texts)}){_chance(self.probability)}"
 
-    def drawn(self, random: np.random.Generator) -> Number | None:
-        """This picture's argument, or None if the operation is left out for it."""
-        if self.probability < 1 and random.random() >= self.probability:
-            return None
+    def drawn(self, random: np.random.Generator) -> Number:
+        """This picture's argument."""
         if self.low == self.high:
             return self.low
         if isinstance(self.low, int):
@@ -66,13 +66,38 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Recipes of which each picture gets one."""
+
+    recipes: tuple["Recipe", ...]
+    probability: float
+
+    def __str__(self) -> str:
+        return f"({'/'.join(map(str, self.recipes))}){_chance(self.probability)}"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A chain of operations; `str` gives its canonical text, which `parse` reads back to an equal recipe."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Choice, ...]
 
     def __str__(self) -> str:
         return "|".join(map(str, self.steps))
+
+    def operations(self, random: np.random.Generator | None = None) -> Iterator[Step]:
+        """The operations that are done to one picture, each drawn when it is asked for.
+
+        Without a random generator: all of them, and of each choice the first recipe.
+        """
+        for step in self.steps:
+            if random is not None and step.probability < 1 and random.random() >= step.probability:
+                continue
+            if isinstance(step, Step):
+                yield step
+            else:
+                pick = 0 if random is None else int(random.integers(len(step.recipes)))
+                yield from step.recipes[pick].operations(random)
 
     def apply(self, pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Degrade (H, W, 3) uint8 pixels; the result is (H', W', 3) uint8, at least 1 x 1.
@@ -101,10 +126,8 @@ class Recipe:
     ) -> tuple[np.ndarray, bytes | None]:
         """The degraded pixels, or the bytes whose pixels are what comes out."""
         data: bytes | None = None
-        for step in self.steps:
+        for step in self.operations(random):
             value = step.drawn(random)
-            if value is None:
-                continue
             if data is not None:
                 pixels, data = decode(data), None
             if step.name in _CODECS:
@@ -126,7 +149,7 @@ def parse(recipe: str, where: str = "") -> Recipe:
     if not recipe.strip():
         return Recipe(())
     try:
-        return Recipe(tuple(_parse_step(text.strip()) for text in recipe.split("|")))
+        return _parse_chain(recipe)
     except _Refused as refused:
         raise DegradationError(f"{start}recipe '{recipe}': {refused}") from None
 
@@ -165,17 +188,41 @@ _RULES: dict[str, _Rule | None] = {
         (0, 1),
         above=True,
     ),
+    "zoom": _Rule("pixels (whole, 8 to 16383)", (8, 16383), None),
     "flip": None,
 }
+_CHOICE = re.compile(r"\((.*)\)\s*(?:@\s*(\S+))?", re.DOTALL)
 _STEP = re.compile(r"([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?\s*(?:@\s*(\S+))?")
 _WHOLE = re.compile(r"-?\d+")
 _DECIMAL = re.compile(r"-?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
 
 
-def _parse_step(text: str) -> Step:
+def _parse_chain(text: str) -> Recipe:
+    return Recipe(tuple(_parse_step(part.strip()) for part in _split(text, "|")))
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Cut at every separator that stands outside of brackets."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
+
+
+def _parse_step(text: str) -> Step | Choice:
+    if choice := _CHOICE.fullmatch(text):
+        recipes = tuple(_parse_chain(part) for part in _split(choice[1], "/"))
+        return Choice(recipes, _parse_probability(text, choice[2]))
     match = _STEP.fullmatch(text)
     if not match:
-        raise _Refused(f"'{text}' is not name(value) or name(lowest,highest), with or without @probability")
+        raise _Refused(
+            f"'{text}' is not name(value) or name(lowest,highest), with or without @probability, nor a "
+            "choice (RECIPE/RECIPE) of them"
+        )
     name, arguments, chance = match.groups()
     if name not in _RULES:
         raise _Refused(f"unknown operation '{name}'; {did_you_mean(name, _RULES)}")
@@ -220,6 +267,10 @@ def _parse_probability(text: str, chance: str | None) -> float:
     return float(chance)
 
 
+def _chance(probability: float) -> str:
+    return "" if probability == 1 else f"@{probability}"
+
+
 def _resize(pixels: np.ndarray, value: Number, _: np.random.Generator) -> np.ndarray:
     """Bicubic, antialiased when it makes smaller (Pillow widens the kernel by the factor)."""
     height, width = pixels.shape[:2]
@@ -260,6 +311,24 @@ def _crop(pixels: np.ndarray, value: Number, random: np.random.Generator) -> np.
     return pixels[top : top + tall, left : left + wide]
 
 
+def _zoom(pixels: np.ndarray, side: Number, random: np.random.Generator) -> np.ndarray:
+    """As torchvision's RandomResizedCrop: ten tries for a window that fits, else the largest; bicubic."""
+    height, width = pixels.shape[:2]
+    for _ in range(10):
+        area = height * width * random.uniform(0.08, 1.0)
+        shape = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        wide, tall = round(math.sqrt(area * shape)), round(math.sqrt(area / shape))
+        if 0 < wide <= width and 0 < tall <= height:
+            top = int(random.integers(height - tall, endpoint=True))
+            left = int(random.integers(width - wide, endpoint=True))
+            break
+    else:
+        wide, tall = max(1, min(width, round(height * 4 / 3))), max(1, min(height, round(width * 4 / 3)))
+        top, left = (height - tall) // 2, (width - wide) // 2
+    window = Image.fromarray(pixels[top : top + tall, left : left + wide])
+    return np.asarray(window.resize((int(side), int(side)), Image.Resampling.BICUBIC))
+
+
 def _flip(pixels: np.ndarray, _: Number, __: np.random.Generator) -> np.ndarray:
     return pixels[:, ::-1]
 
@@ -269,6 +338,7 @@ _OPERATIONS: dict[str, Operation] = {
     "blur": _blur,
     "noise": _noise,
     "crop": _crop,
+    "zoom": _zoom,
     "flip": _flip,
 }
 _CODECS = {"jpeg": 65500, "webp": 16383}

@@ -4,16 +4,18 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
+from assets.attributed import DEFINITIONS as ATTRIBUTION_METRICS
+from assets.attributed import GENERATOR, Attributed, Confusion, Row
 from assets.cells import Cell
 from assets.grids import NO_DATA, Grid, about_intervals, cross_generator_grid, degraded_grid
 from assets.headline import Audits, sentences, shown
 from assets.inventory import Holding
 from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
-from assets.params import REAL, Params
+from assets.params import CLEAN, REAL, Params
 from assets.tabulate import Tabulated
 
 _METRICS = ("auroc", "balanced_accuracy", "accuracy", "accuracy_real", "accuracy_generated", "ap")
@@ -35,6 +37,17 @@ class PageData:
     """File name -> PNG."""
     lineage: str
     recipe: str
+    attributed: Attributed | None = None
+    """Which generator made it? None without attributors."""
+
+
+class Attribution(NamedTuple):
+    """One attributor's part of the page."""
+
+    confusion: Confusion
+    members: tuple[str, ...]
+    rows: dict[str, Row]
+    """By generator."""
 
 
 def render_page(data: PageData) -> str:
@@ -71,6 +84,8 @@ def render_page(data: PageData) -> str:
         means=MEANS,
         kinds=(IN_DOMAIN, CROSS_GENERATOR, PLAIN_MEAN),
         real=REAL,
+        attributions=[] if data.attributed is None else _attributions(data.attributed, params),
+        attribution_metrics=ATTRIBUTION_METRICS,
         lineage=data.lineage,
         recipe=data.recipe,
     )
@@ -85,6 +100,21 @@ def shade(grid: Grid, cell: Cell) -> str:
         return "flat"
     steps = round(abs(value - 0.5) * 2 * _SHADES)
     return "flat" if steps == 0 else f"{'up' if value > 0.5 else 'down'}{min(steps, _SHADES)}"
+
+
+def _attributions(attributed: Attributed, params: Params) -> list[Attribution]:
+    """What each attributor says of clean images, in the order of the parameters."""
+    found = []
+    for confusion in attributed.confusions:
+        if confusion.condition == CLEAN:
+            key = (confusion.detector, confusion.trained_on, CLEAN)
+            rows = {
+                row.tested_on: row
+                for row in attributed.rows
+                if (row.detector, row.trained_on, row.condition) == key and row.kind == GENERATOR
+            }
+            found.append(Attribution(confusion, params.train.sets[confusion.trained_on], rows))
+    return found
 
 
 def _degraded(data: PageData) -> list[tuple[str, Grid]]:

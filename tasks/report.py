@@ -1,8 +1,12 @@
 """Report: tables, figures and one page, from predictions, audits and summaries."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from assets.attributed import tabulate_attributions
+from assets.attribution_table import write_attribution_tables
+from assets.attributions import attributions_path, read_attributions
 from assets.errors import AssayError
 from assets.files import replacing, sha256_of, write_json, write_text
 from assets.headline import Audits, headline
@@ -23,7 +27,8 @@ FILES = (
     "heatmap_degraded.png",
     "index.html",
 )
-"""What the report writes besides summary.json and the hashes."""
+"""What the report writes besides summary.json and the hashes; with attributors also `ATTRIBUTION_FILES`."""
+ATTRIBUTION_FILES = tuple(f"attribution.{kind}" for kind in ("csv", "json", "md"))
 
 
 def report(root: Path, params: Params) -> None:
@@ -49,6 +54,12 @@ def write_report(root: Path, params: Params, lineage: str, recipe: str) -> None:
         check_tested(holding, tabulated.num_images[holding.item])
 
     write_tables(out, tabulated, params, lineage, recipe)
+    attributed = None
+    if params.attributors:
+        attributed = tabulate_attributions(
+            params, lambda *names: read_attributions(attributions_path(root, *names))
+        )
+        write_attribution_tables(out, attributed, params, lineage, recipe)
     figures = {
         "heatmap_cross_generator.png": cross_generator_heatmap(tabulated, params, lineage, recipe),
         "heatmap_degraded.png": degraded_heatmap(tabulated, params, lineage, recipe),
@@ -57,10 +68,11 @@ def write_report(root: Path, params: Params, lineage: str, recipe: str) -> None:
         with replacing(out / name) as temporary:
             temporary.write_bytes(png)
     numbers = headline(tabulated, params, audits)
-    page = PageData(params, tabulated, numbers, audits, holdings, figures, lineage, recipe)
+    page = PageData(params, tabulated, numbers, audits, holdings, figures, lineage, recipe, attributed)
     write_text(out / "index.html", render_page(page))
     write_json(out / PRINTED, {"lineage": lineage, "recipe": recipe})
-    _write_summary(out, numbers, holdings, tabulated, lineage, recipe)
+    files = (*FILES, *(ATTRIBUTION_FILES if attributed else ()))
+    _write_summary(out, numbers, holdings, tabulated, files, lineage, recipe)
 
 
 def _write_summary(
@@ -68,6 +80,7 @@ def _write_summary(
     numbers: dict[str, Any],
     holdings: list[Holding],
     tabulated: Tabulated,
+    files: Sequence[str],
     lineage: str,
     recipe: str,
 ) -> None:
@@ -78,7 +91,7 @@ def _write_summary(
         **numbers,
         "images": {holding.item: holding.images for holding in holdings},
         "test_images": tabulated.num_images,
-        "sha256": {name: sha256_of(out / name) for name in FILES},
+        "sha256": {name: sha256_of(out / name) for name in files},
     }
     write_json(out / "summary.json", summary)
 

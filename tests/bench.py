@@ -14,6 +14,7 @@ from assets.imageset import ImageSetWriter
 from assets.params import Params
 from assets.picture import encode
 from assets.seeds import rng
+from tasks.start import start
 from tests.conftest import REPO, textured
 from tests.samples import params
 
@@ -47,6 +48,7 @@ def write_item(
             writer.add(name, data, **about)
     sides = [("train", "train", "val", "test")[number % 4] for number in range(count)]
     table = pd.DataFrame({"id": names, **about, "content": "photo", "class_name": None, "side": sides})
+    table["pair_id"] = None
     table["group"] = [f"{name}-group" if number % 8 else None for number, name in enumerate(names)]
     split = Path("artifacts/split") / item
     split.mkdir(parents=True, exist_ok=True)
@@ -60,10 +62,12 @@ def write_item(
 
 
 def write_benchmark(params_: Params, **items: tuple[int, ...]) -> Params:
-    """Write `real` and every generator; `items` names broken pictures."""
+    """Write `real`, every generator and what detectors start from; `items` names broken pictures."""
     write_item("real", 0, params_, items.get("real", ()))
     for item in params_.generators:
         write_item(item, 1, params_, items.get(item, ()))
+    for name in (*params_.detectors, *params_.attributors):
+        start(Path(), params_, name)
     return params_
 
 

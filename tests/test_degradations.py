@@ -27,7 +27,9 @@ OPERATIONS = (
     "noise(0.05)",
     "crop(0.5)",
     "crop(32)",
+    "zoom(40)",
     "flip",
+    "(jpeg(50,95)/webp(50,95)/blur(1)|flip/noise(0.01))@0.8|crop(0.9)",
     "blur(0,3)@0.5|jpeg(30,100)@0.5",
     "jpeg(55)|flip|webp(75)|resize(0.5)",
 )
@@ -64,6 +66,49 @@ def test_probability() -> None:
         not np.array_equal(parse("flip@0.3").apply(pixels, rng(image)), pixels) for image in range(500)
     )
     assert 110 < changed < 190
+
+
+def test_each_picture_gets_one_of_the_recipes() -> None:
+    pixels = textured(10)
+    recipe = parse("(flip/blur(2)/blur(2)|jpeg(50))@0.75")
+    alone = [
+        parse(text).apply(pixels, rng(0)).tobytes() for text in ("", "flip", "blur(2)", "blur(2)|jpeg(50)")
+    ]
+    found = [alone.index(recipe.apply(pixels, rng(image)).tobytes()) for image in range(400)]
+    assert all(70 < found.count(which) < 130 for which in range(4))
+    twice = parse("(flip/blur(2)/blur(2))")
+    flipped = sum(twice.apply(pixels, rng(image)).tobytes() == alone[1] for image in range(300))
+    assert 70 < flipped < 130, "a recipe that stands twice is twice as likely"
+    inner = parse("((flip/blur(2))/blur(2)|jpeg(50))")
+    found = [alone.index(inner.apply(pixels, rng(image)).tobytes()) for image in range(400)]
+    assert found.count(3) > 160 and found.count(1) > 65 and found.count(2) > 65
+    assert [step.name for step in inner.operations()] == ["flip"]
+    assert [step.name for step in parse("jpeg(50)|(blur(2)|flip/webp(50))").operations()] == [
+        "jpeg",
+        "blur",
+        "flip",
+    ]
+
+
+def test_recipes_from_before_choices_draw_what_they_drew() -> None:
+    """Expected: of the code before there were choices (this repository at ee7c6ab), on `textured(9)`."""
+    recipe = parse("blur(0,3)@0.5|noise(0,0.1)@0.5|crop(0.5,1.0)|flip@0.5|resize(0.3,2.0)")
+    sizes = [recipe.apply(textured(9), rng("draws", image)).shape[:2] for image in range(4)]
+    assert sizes == [(58, 58), (40, 40), (37, 37), (21, 21)]
+
+
+def test_zoom() -> None:
+    pixels = textured(11, 60, 90)
+    seen = [parse("zoom(32)").apply(pixels, rng(image)) for image in range(40)]
+    assert {picture.shape for picture in seen} == {(32, 32, 3)}
+    assert len({picture.tobytes() for picture in seen}) == 40
+    long = np.repeat(np.arange(0, 250, 10, dtype=np.uint8)[None, :, None], 3, 2)  # 1 x 25
+    assert parse("zoom(8)").apply(long, rng(0)).shape == (8, 8, 3)
+    flat = np.full((9, 200, 3), 7, np.uint8)
+    assert (parse("zoom(8)").apply(flat, rng(1)) == 7).all()
+    steps = np.repeat(np.arange(100, dtype=np.uint8)[None, :, None], 3, 2).repeat(100, 0)
+    widths = [int(np.ptp(parse("zoom(64)").apply(steps, rng(image)))) for image in range(60)]
+    assert min(widths) < 45 and max(widths) > 85, "windows of many sizes"
 
 
 def test_last_codec_keeps_its_own_bytes() -> None:
@@ -144,6 +189,13 @@ def test_too_large_for_the_codec() -> None:
         ("flip@50%", "above 0 and at most 1"),
         ("blur(3)|", "'' is not name(value)"),
         ("blur(3", "'blur(3' is not name(value)"),
+        ("jpeg(50)/webp(50)", "nor a choice (RECIPE/RECIPE) of them"),
+        ("(jpeg(50)/wepb(50))", "unknown operation 'wepb'; did you mean 'webp'?"),
+        ("(jpeg(50)/)@0.5", "'' is not name(value)"),
+        ("()", "'' is not name(value)"),
+        ("(flip/blur(1))@2", "above 0 and at most 1"),
+        ("(flip)/(blur(1))", "is not name(value)"),
+        ("zoom(0.5)", "0.5 will not do, zoom takes pixels"),
     ],
 )
 def test_refused(text: str, message: str) -> None:
@@ -162,6 +214,8 @@ def test_refused(text: str, message: str) -> None:
         ("resize(2.)", "resize(2.0)"),
         ("jpeg(65,65)@1.0", "jpeg(65)"),
         ("flip@.25", "flip@0.25"),
+        (" ( jpeg(50,95) / blur(2.0)|flip@1 )@ .5", "(jpeg(50,95)/blur(2)|flip)@0.5"),
+        ("((flip/zoom(64)))", "((flip/zoom(64)))"),
     ],
 )
 def test_canonical_text(text: str, canonical: str) -> None:
@@ -184,8 +238,16 @@ _steps = st.one_of([st.just("flip"), *(_numbers(name) for name in _RULES if _RUL
 _chances = st.one_of(st.just(""), st.floats(0.001, 1).map(lambda chance: f"@{chance}"))
 
 
+_chains = st.lists(st.builds(str.__add__, _steps, _chances), min_size=1, max_size=4).map("|".join)
+
+
+def _choices(recipes: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    choice = st.lists(recipes, min_size=1, max_size=3).map(lambda texts: f"({'/'.join(texts)})")
+    return st.builds(str.__add__, choice, _chances)
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.builds(str.__add__, _steps, _chances), max_size=4).map("|".join))
+@given(st.recursive(_chains, _choices, max_leaves=4) | st.just(""))
 def test_canonical_text_reads_back_to_the_same_recipe(text: str) -> None:
     recipe = parse(text)
     assert parse(str(recipe)) == recipe and str(parse(str(recipe))) == str(recipe)
