@@ -36,15 +36,22 @@ def check_params(params: Params, root: Path = Path()) -> None:
 
 
 def check_detectors(params: Params) -> None:
-    """Refuse detectors that cannot be built; loads torch and timm, which takes ten seconds.
+    """Refuse detectors that cannot be built or taken in; loads torch and timm, which takes ten seconds.
+
+    Files of detectors that were made elsewhere are looked for from the current folder.
 
     Raises:
-        AssayError: an unknown kind, an unknown timm model id.
+        AssayError: an unknown kind, an unknown timm model id, a file that is not there or not pinned, a
+            table of scores that makes no sense.
     """
     from models import detectors
+    from models.detectors.given import check_given
 
-    for name, detector in params.detectors.items():
-        detectors.check(detector, f"detectors.{name}")
+    for section in ("detectors", "attributors"):
+        for name, detector in getattr(params, section).items():
+            detectors.check(detector, f"{section}.{name}")
+    for name in params.given:
+        check_given(params, name)
 
 
 class DetectorCheck:

@@ -11,7 +11,9 @@ from importlib import import_module
 from assets.errors import AssayError
 from flows.commands.app import app
 
-for _file in ("chain", "results", "catalogue", "pictures"):  # which register their commands, in this order
+_FILES = ("chain", "results", "scoring", "exporting", "catalogue", "pictures")
+"""Which register their commands, in this order."""
+for _file in _FILES:
     import_module(f"flows.commands.{_file}")
 
 

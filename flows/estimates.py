@@ -261,8 +261,8 @@ def _degraded(recipe: str, pixels: float) -> float:
     from assets.degradations import parse  # loads the image code
 
     each = _PNG
-    for step in parse(recipe, "degrade").steps:
-        if step.name in ("resize", "crop"):
+    for step in parse(recipe, "degrade").operations():
+        if step.name in ("resize", "crop", "zoom"):
             mean = (step.low + step.high) / 2
             absolute = isinstance(step.low, int)
             pixels = min(pixels, 1.3 * mean**2) if absolute else pixels * mean**2

@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from assets.dag import load_dag
+from assets.detection import Attributor, Detector, Given, Judge
 from assets.params import PARAMS, Generator, Params, load_params
 from flows.counts import rows
 from flows.plan import Planned, plan
+from models.detectors.card import Card as DetectorCard
+from models.detectors.card import known_cards as detector_cards
 from models.generators.card import Card, card_of, known_cards
 from models.generators.options import OPTIONS
 
@@ -75,34 +79,91 @@ def _card_row(name: str, card: Card, taken: bool) -> dict[str, Any]:
 
 
 def detectors(root: Path) -> list[dict[str, Any]]:
-    """One row a detector: name, kind, model, weights, crop, epochs, trainings done, state.
+    """One row a detector, attributor or given detector of params.yaml, then those that only have a card.
+
+    Columns: name, title, section of params.yaml, kind, model, weights, crop, epochs, augmentation,
+    trainings done (null for what is not trained here, or not in params.yaml), licence, published headline
+    number, state.
 
     Raises:
-        AssayError: params.yaml or dvc.yaml cannot be read.
+        AssayError: params.yaml, dvc.yaml or a card cannot be read.
     """
     params = load_params(root / PARAMS)
     due = {stage.stage: stage for stage in plan(root)}
-    table = []
-    for name, spec in params.detectors.items():
-        trainings = [
-            f"train@{source}-{name}-{seed}"
-            for source in params.train.generators
-            for seed in params.train.seeds
-        ]
+    dag = load_dag(root)
+    cards = detector_cards()
+    table, used = [], set()
+    for name, spec in params.judges.items():
+        card = cards.get(name)
+        if card is not None and (card.recipe.kind, card.section) == (spec.kind, _section(spec)):
+            used.add(name)
+        else:
+            card = None
+        stages = [stage for stage in _detector_stages(params, name, spec) if stage in dag.stages]
+        trained = isinstance(spec, Detector)
         table.append(
             {
                 "name": name,
+                "title": card.title if card else None,
+                "section": _section(spec),
                 "kind": spec.kind,
                 "model": spec.model,
                 "weights": spec.weights,
                 "crop": spec.crop,
-                "epochs": spec.epochs,
-                "augment": spec.augment or "flips",
-                "trained": f"{sum(one not in due for one in trainings)}/{len(trainings)}",
-                "state": _state(trainings, due),
+                "epochs": spec.epochs if isinstance(spec, Detector) else None,
+                "augment": (spec.augment or "flips") if isinstance(spec, Detector) else None,
+                "trained": f"{sum(one not in due for one in stages)}/{len(stages)}" if trained else None,
+                "licence": card.licence if card else None,
+                "published": card.headline if card else None,
+                "state": _state(stages, due),
             }
         )
-    return table
+    taken = {*params.judges}
+    return [
+        *table,
+        *(_detector_card_row(name, card, name in taken) for name, card in cards.items() if name not in used),
+    ]
+
+
+def _detector_stages(params: Params, name: str, spec: Judge) -> list[str]:
+    """The stages that make it: its trainings, or what brings it in."""
+    if isinstance(spec, Given):
+        return [f"adopt@{name}"]
+    families = {"train-attributor": tuple(params.train.sets)}
+    if not isinstance(spec, Attributor):
+        families = {"train": params.train.generators, "train-set": tuple(params.train.sets)}
+    return [
+        f"{family}@{source}-{name}-{seed}"
+        for family, sources in families.items()
+        for source in sources
+        for seed in params.train.seeds
+    ]
+
+
+def _section(spec: Judge) -> str:
+    """Where in params.yaml it stands."""
+    if isinstance(spec, Given):
+        return "given"
+    return "attributors" if isinstance(spec, Attributor) else "detectors"
+
+
+def _detector_card_row(name: str, card: DetectorCard, taken: bool) -> dict[str, Any]:
+    spec = card.spec()
+    return {
+        "name": name,
+        "title": card.title,
+        "section": card.section,
+        "kind": spec.kind,
+        "model": spec.model,
+        "weights": spec.weights,
+        "crop": spec.crop,
+        "epochs": spec.epochs,
+        "augment": spec.augment or "flips",
+        "trained": None,
+        "licence": card.licence,
+        "published": card.headline,
+        "state": f"card: `assay add {name}{' --as NAME' if taken else ''}`",
+    }
 
 
 def _way(params: Params, spec: Generator) -> str:

@@ -11,8 +11,11 @@ from assets.params import Params, load_params
 from assets.yaml12 import parse_yaml
 from flows import adding
 from flows.adding import add, downloads, notices
+from flows.adding_detectors import add_detector
+from flows.catalogue import add as add_any
 from flows.insertion import append_item, checked, insert_entry
 from flows.plan import Planned
+from models.detectors import card as detector_cards
 from models.generators import card as cards
 from tests.conftest import REPO
 from tests.test_cards import write
@@ -168,6 +171,70 @@ def test_downloads_are_told_until_they_are_there(tmp_path: Path) -> None:
     (tmp_path / "weights/biggan/138k").mkdir(parents=True)
     (tmp_path / "weights/biggan/138k/G_ema.pth").touch()
     assert downloads(tmp_path, known["biggan"]) == [], "unpacked; the archive may be gone"
+
+
+def test_a_detector_is_added_and_nothing_else_changes(root: Path) -> None:
+    before = (root / "params.yaml").read_text()
+    text = "\n".join(add_any(root, "resnet18", as_="plain"))
+    after = (root / "params.yaml").read_text()
+    card = detector_cards.known_cards()["resnet18"]
+    new = added(before, after)
+    assert new[0].startswith("  plain:") and all(line.startswith("  ") for line in new)
+    params = load_params(root / "params.yaml")
+    assert params.detectors["plain"] == card.spec()
+    assert list(params.detectors)[-1] == "plain" and params.attributors == {}
+    assert "detectors.plain" in text and "licence: Apache-2.0" in text
+    assert "huggingface.co/timm/resnet18.a1_in1k is downloaded once, by the stage start@plain" in text
+
+
+def test_a_detectors_settings_for_small_data(root: Path) -> None:
+    text = "\n".join(add_any(root, "convnext_tiny", quick=True))
+    card = detector_cards.known_cards()["convnext_tiny"]
+    assert load_params(root / "params.yaml").detectors["convnext_tiny"] == card.spec(quick=True)
+    assert "downloaded" not in text, "it starts at random"
+
+
+def test_an_attributor_needs_a_set(root: Path) -> None:
+    before = (root / "params.yaml").read_text()
+    with pytest.raises(
+        AssayError, match=r"train.sets in params.yaml has none .* `sets: \{some: \[dcgan, ddpm"
+    ):
+        add_any(root, "resnet18_origin")
+    assert (root / "params.yaml").read_text() == before
+    (root / "params.yaml").write_text(before.replace("sets: {}", "sets: {some: [dcgan, ddpm]}"))
+    add_any(root, "resnet18_origin", quick=True)
+    params = load_params(root / "params.yaml")
+    assert params.attributors["resnet18_origin"].model == "resnet18"
+    assert "# networks that tell which generator made an image" in (root / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("resnet81", {}, "no card 'resnet81'; did you mean 'resnet18'"),
+        ("resnet18", {}, r"detectors.resnet18 is in params.yaml already; `assay add resnet18 --as NAME`"),
+        ("resnet18", {"as_": "Big One"}, "--as Big One: lower-case"),
+        ("resnet18", {"count": 5}, "--count is for generators, and resnet18 is a detector"),
+        ("resnet18", {"train": True}, "--train is for generators"),
+        ("resnet18", {"revision": "0" * 40}, "--revision is for generators"),
+        ("sd15", {"quick": True}, "--quick is for detectors, and sd15 is a generator"),
+    ],
+)
+def test_mistakes_with_either_kind_of_card(name: str, given: dict[str, Any], says: str, root: Path) -> None:
+    before = (root / "params.yaml").read_bytes()
+    with pytest.raises(AssayError, match=says):
+        add_any(root, name, **given)
+    assert (root / "params.yaml").read_bytes() == before
+
+
+def test_a_detector_needs_something_to_be_trained_on(root: Path) -> None:
+    text = (root / "params.yaml").read_text()
+    start, end = text.index("detectors:"), text.index("\nattributors:")
+    text = text[:start] + "detectors: {}\n" + text[end:]
+    text = text.replace("given: {}", "given: {told: {kind: scores, options: {file: scores.csv}}}")
+    (root / "params.yaml").write_text(text.replace("generators: [dcgan, ddpm, ldm, vqdm]", "generators: []"))
+    with pytest.raises(AssayError, match=r"name a generator in train\.generators first"):
+        add_detector(root, "resnet18", as_="plain")
 
 
 SHAPES = {

@@ -47,7 +47,18 @@ def _assay(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0)
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     text = _assay(capsys, "--help")
     assert "assay use mini" in text
-    for command in ("use", "plan", "run", "table", "lineage", "add", "generators", "detectors", "import"):
+    for command in (
+        "use",
+        "plan",
+        "run",
+        "table",
+        "lineage",
+        "add",
+        "generators",
+        "detectors",
+        "import",
+        "score",
+    ):
         assert f"assay {command}" in _assay(capsys, command, "--help"), f"{command} has no example"
 
 
@@ -159,6 +170,24 @@ def test_generators_and_detectors(root: Path, capsys: pytest.CaptureFixture[str]
     rows = json.loads(_assay(capsys, "detectors", "--json"))
     assert rows[0]["trained"] == "0/1"
     assert "parameter changed: detectors.net" in rows[0]["state"]
+    assert {row["name"]: row["state"] for row in rows}["resnet18"] == "card: `assay add resnet18`"
+    text = _assay(capsys, "detectors")
+    assert "Apache-2.0 (code and weights of timm)" in text and "0/1" in text
+    made, told = {"model": "resnet18", "weights": "timm"}, {"kind": "scores", "options": {"file": "x.csv"}}
+    sets = {"generators": ["a"], "sets": {"both": ["a", "b"]}, "seeds": [0, 1]}
+    toy.set_params(root, attributors={"which": {}}, given={"made": made, "told": told}, train=sets)
+    rows = {row["name"]: row for row in json.loads(_assay(capsys, "detectors", "--json"))}
+    assert {name: rows[name]["trained"] for name in ("net", "which", "made", "told")} == {
+        "net": "1/2",  # the toy has no stages for sets
+        "which": "0/0",
+        "made": None,
+        "told": None,
+    }
+    assert [rows[name]["section"] for name in ("net", "which", "made")] == [
+        "detectors",
+        "attributors",
+        "given",
+    ]
 
 
 @pytest.fixture

@@ -24,6 +24,9 @@ WITH_TORCH = {
     "evaluate_given",
     "attribute",
     "score",
+    "likeness",
+    "looking",
+    "validation",
     "export_detector",
 }
 """Stages that may load torch; the others must start quickly, also where torch is not installed."""

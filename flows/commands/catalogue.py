@@ -2,40 +2,53 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from textwrap import shorten
+from typing import Annotated, Any
 
 import typer
 
 from flows.commands.app import ROOT, Json, app
 from flows.commands.printing import print_json, print_records
 
+_WIDTH = 50
+"""Of a column with free text."""
 
-@app.command(short_help="Add a generator from its card.")
+
+@app.command(short_help="Add a generator or a detector from its card.")
 def add(
-    card: Annotated[str, typer.Argument(metavar="NAME", help="A card; `assay generators` lists them.")],
+    card: Annotated[
+        str, typer.Argument(metavar="NAME", help="A card; `assay generators`, `assay detectors` list them.")
+    ],
     count: Annotated[int | None, typer.Option(min=1, help="Images to draw, or to take.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train detectors on it, too.")] = False,
     revision: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="Pin a hub model to these 40 hex digits.")
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A detector: its settings for small data, not the published ones.")
+    ] = False,
     as_: Annotated[
         str | None, typer.Option("--as", metavar="NAME", help="Another name: a-z, 0-9, _.")
     ] = None,
 ) -> None:
-    """Put what a generator's card says into params.yaml, under `fit` and `generators`; nothing else there
-    changes. Licence, terms and what to download are printed.
+    """Put what a card says into params.yaml; nothing else there changes. A generator's goes under `fit` and
+    `generators`, a detector's under `detectors` or `attributors`. Licence, terms and what to download are
+    printed.
 
-    A card is a YAML file in models/generators/cards/; a new one there is picked up.
+    A card is a YAML file in models/generators/cards/ or models/detectors/cards/; a new one there is picked
+    up. --count, --train and --revision are for generators, --quick is for detectors.
 
     \b
     Examples:
       assay add sd15
       assay add sdxl --count 6000 --train
       assay add sd15 --as sd15_hot --revision 451f4fe16113bff5a5d2269ed5ad43b0592e9a14
+      assay add resnet18 --quick
+      assay add convnext_tiny --as convnext
     """
-    from flows.adding import add as put
+    from flows.catalogue import add as put
 
-    for line in put(ROOT, card, count, train, revision, as_):
+    for line in put(ROOT, card, count, train, revision, quick, as_):
         print(line)
 
 
@@ -68,7 +81,11 @@ def generators(as_json: Json = False) -> None:
 
 @app.command(short_help="List the detectors.")
 def detectors(as_json: Json = False) -> None:
-    """List the detectors of params.yaml: what each is, and how many of its trainings are done.
+    """List the detectors of params.yaml, and those that have a card and can be added: what each is, and how
+    many of its trainings are done.
+
+    Three sections of params.yaml: `detectors` say real or generated and are trained here; `attributors` say
+    which generator; `given` ones were made elsewhere.
 
     \b
     Examples:
@@ -77,7 +94,27 @@ def detectors(as_json: Json = False) -> None:
     """
     from flows.inventory import detectors as listed
 
-    print_records(listed(ROOT), as_json)
+    rows = listed(ROOT)
+    if as_json:
+        print_json(rows)
+        return
+    here = ("name", "section", "kind", "model", "weights", "crop", "epochs", "trained", "state")
+    cards = ("name", "title", "section", "kind", "licence", "published", "state")
+    for columns, some in (
+        (here, [row for row in rows if not row["state"].startswith("card:")]),
+        (cards, [row for row in rows if row["state"].startswith("card:")]),
+    ):
+        if some:
+            print_records(
+                [{column: _short(column, row[column]) for column in columns} for row in some], False
+            )
+            print()
+
+
+def _short(column: str, value: Any) -> Any:
+    """Free text as far as it fits into a column; `--json` has all of it."""
+    wide = column in ("title", "licence", "published")
+    return shorten(value, _WIDTH, placeholder=" ...") if wide and value else value
 
 
 @app.command(short_help="Draw a generated image again from its record.")

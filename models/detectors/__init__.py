@@ -2,8 +2,10 @@
 
 Each kind is one file of `kinds/`, found by its name. Such a file holds
 
-    MODEL: str | None                 the timm model id taken where `model` is null; None: it must be named
+    MODEL: str | None                 the timm model id taken where `model` is null; None: it must be named;
+                                      "": there is none to name
     class Options(Section)            what `options` may hold (absent: nothing)
+    check(spec, options, where)       refuses what it can without building (absent: nothing more)
     build(spec, options, outputs, where) -> Detector
                                       the network at its random start, drawn from torch's generator
 
@@ -12,21 +14,20 @@ Each kind is one file of `kinds/`, found by its name. Such a file holds
 
 import importlib
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from assets.code import code_digest
-from assets.detection import NONE, TIMM, Judge
+from assets.detection import NONE, SCORES, TIMM, Judge
 from assets.errors import AssayError, did_you_mean
 from assets.section import Section, checked_options
-from models.detectors.detector import Detector
-from models.detectors.starting import known_model, read_start
+
+if TYPE_CHECKING:  # torch takes seconds to load, and the cards beside this file are read without it
+    from models.detectors.detector import Detector
 
 KINDS = tuple(
     sorted(path.stem for path in Path(__file__).with_name("kinds").glob("*.py") if path.stem != "__init__")
 )
-_LISTED = (
+LISTED = (
     "detectors",
     "detectors.detector",
     "detectors.inputs",
@@ -39,7 +40,7 @@ _LISTED = (
 
 def build(
     spec: Judge, seed: int, where: str = "detector", outputs: int = 1, start: Path | None = None
-) -> Detector:
+) -> "Detector":
     """The detector of a specification, at the start of its training.
 
     Args: seed: all that a random start depends on; where: what begins an error message, e.g.
@@ -49,6 +50,10 @@ def build(
         AssayError: an unknown kind, option or model id, a crop that the network cannot take, starting
             weights that do not fit.
     """
+    import torch
+
+    from models.detectors.starting import read_start
+
     options = check(spec, where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -66,6 +71,10 @@ def check(spec: Judge, where: str) -> Any:
         AssayError: an unknown kind, a model id that timm does not have, an unknown option, weights of no
             known form.
     """
+    from models.detectors.starting import known_model
+
+    if spec.kind == SCORES:
+        raise AssayError(f"{where}.kind: a table of scores is no network: it goes under 'given'")
     if spec.kind not in KINDS:
         raise AssayError(f"{where}.kind: unknown kind '{spec.kind}'; {did_you_mean(spec.kind, KINDS)}")
     if spec.weights not in (NONE, TIMM) and not spec.weights.endswith(SUFFIXES):
@@ -75,7 +84,12 @@ def check(spec: Judge, where: str) -> Any:
     if spec.model is None and getattr(module, "MODEL", None) is None:
         raise AssayError(f"{where}.model is missing: the timm model id, e.g. resnet50")
     known_model(resolved(spec).model, where)
-    return checked_options(getattr(module, "Options", Section), spec.options, f"{where}.options")
+    options = checked_options(getattr(module, "Options", Section), spec.options, f"{where}.options")
+    if hasattr(module, "check"):
+        module.check(spec, options, where)
+    elif spec.weights.endswith(".onnx"):
+        raise AssayError(f"{where}.weights: {spec.weights} needs `kind: onnx`, under 'given'")
+    return options
 
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".onnx")
@@ -89,15 +103,17 @@ def resolved(spec: Judge) -> Any:
 
 def code_of(kind: str) -> str:
     """Hash of the code that is this kind's alone."""
-    return code_digest([f"detectors.kinds.{kind}"], but_not=_LISTED)
+    return code_digest([f"detectors.kinds.{kind}"], but_not=LISTED)
 
 
 def _module(kind: str) -> Any:
     return importlib.import_module(f"models.detectors.kinds.{kind}")
 
 
-def _try(detector: Detector, spec: Judge, where: str, outputs: int) -> None:
+def _try(detector: "Detector", spec: Judge, where: str, outputs: int) -> None:
     """Show the network one black picture: some fail on small crops only when they run."""
+    import torch
+
     shape = (1,) if outputs == 1 else (1, outputs)
     problem = f"it does not give {outputs} number{'s' * (outputs > 1)} a picture"
     try:

@@ -4,7 +4,6 @@ A file that is put into that folder is picked up; its name is the generator's na
 the JSON schema of a card, for editors.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -17,10 +16,10 @@ from assets.errors import AssayError, did_you_mean
 from assets.params import CONTENTS, FAMILIES, Fit, Generator, Prompts, Sampler
 from assets.section import Section, checked_options
 from assets.yaml12 import read_yaml
+from models.cards import SCHEMA, check_links, read_folder, schema_of, shown
 from models.generators.options import OPTIONS
 
 CARDS = Path(__file__).with_name("cards")
-SCHEMA = "schema.json"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -33,11 +32,7 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _any(self) -> "Source":
-        given = [link for link in (self.paper, self.code, self.model) if link is not None]
-        if not given:
-            raise ValueError("give at least one of paper, code, model")
-        if wrong := [link for link in given if not link.startswith("https://")]:
-            raise ValueError(f"'{wrong[0]}' is not an address that begins with https://")
+        check_links({"paper": self.paper, "code": self.code, "model": self.model})
         return self
 
 
@@ -171,8 +166,7 @@ def read_card(path: Path) -> Card:
     Raises:
         AssayError: not YAML, a key that cards do not have (the nearest is named), a value out of range.
     """
-    here = Path.cwd()
-    where = str(path.relative_to(here) if path.is_relative_to(here) else path)
+    where = shown(path)
     card: Card = checked_options(Card, read_yaml(path), where)
     if card.fit is not None:
         if card.fit.kind not in OPTIONS:
@@ -189,15 +183,7 @@ def read_cards(folder: Path = CARDS) -> Mapping[str, Card]:
     Raises:
         AssayError: a card that cannot be read, or whose file name cannot name a generator.
     """
-    cards = {}
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        if not re.fullmatch(r"[a-z][a-z0-9_]*\.yaml", path.name) or path.stem == "real":
-            raise AssayError(
-                f"{path}: the file's name is the generator's: lower-case letters, digits and _, a letter "
-                "first, ending in .yaml, and not 'real'"
-            )
-        cards[path.stem] = read_card(path)
-    return cards
+    return read_folder(folder, read_card, "generator", reserved=("real",))
 
 
 @cache
@@ -224,12 +210,7 @@ def card_of(name: str, spec: Generator, fits: Mapping[str, Fit]) -> tuple[str, C
 
 def schema() -> str:
     """The JSON schema of a card, as it is published in cards/schema.json."""
-    document = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Card.model_json_schema(by_alias=True),
-        "title": "A generator's card",
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return schema_of(Card, "A generator's card")
 
 
 def _weights(fit: Fit) -> tuple[str, str] | None:
