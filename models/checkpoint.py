@@ -1,5 +1,6 @@
 """Released weights in one file: read without running code, and loaded whole or not at all."""
 
+import argparse
 import pickle  # noqa: TID251 - for the name of the error that torch raises; nothing is unpickled here
 import struct
 import zipfile
@@ -28,6 +29,8 @@ DAMAGED = (
     zipfile.BadZipFile,
 )
 """What reading a damaged file raises: torch checks little of what is in a pickle before it uses it."""
+_HARMLESS: list[Any] = [argparse.Namespace]
+"""Classes that a file may name though torch does not list them: training programs keep their arguments so."""
 
 
 def pin(paths: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +100,8 @@ def read_whole(path: Path) -> Any:
         if path.suffix == ".safetensors":
             return load_file(path)
         # Mapped, not read: a training checkpoint is four times the model that is taken out of it.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals(_HARMLESS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()[-1] if "Unsupported" in str(error) else "not tensors alone"
         raise AssayError(

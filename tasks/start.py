@@ -2,16 +2,13 @@
 
 from pathlib import Path
 
-from assets.detection import NONE
 from assets.errors import AssayError, did_you_mean
 from assets.files import write_json
 from assets.params import Params, load_params
 from models import detectors
 from models.detectors.starting import WEIGHTS, write_start
-from models.detectors.trained import start_folder
+from models.detectors.trained import START, start_folder
 from tasks.command import arguments_for, run_stage
-
-START = "start.json"
 
 
 def start(root: Path, params: Params, name: str) -> None:
@@ -29,10 +26,14 @@ def start(root: Path, params: Params, name: str) -> None:
     where = f"{section}.{name}"
     spec = detectors.resolved(params.judges[name])
     detectors.check(spec, where)
-    folder = start_folder(root, name)
+    folder = start_folder(root, name, attributor=name in params.attributors)
     weights = write_start(spec, folder / WEIGHTS, where)
-    if spec.weights != NONE:
-        detectors.build(spec, 0, where, start=folder / WEIGHTS)  # refused now, not after an hour of others
+    if weights is not None:
+        try:  # refused now, not after an hour of others
+            detectors.build(spec, 0, where, start=folder / WEIGHTS)
+        except BaseException:
+            (folder / WEIGHTS).unlink()
+            raise
     about = {"kind": spec.kind, "model": spec.model, "code": detectors.code_of(spec.kind), "weights": weights}
     write_json(folder / START, about)
 

@@ -70,7 +70,7 @@ def test_every_image_once_by_every_seed_under_every_condition(there: Path) -> No
     assert set(rows["detector"]) == {"namer"} and set(rows["trained_on"]) == {"both"}
     assert all(list(classes) == ["other", "fake"] for classes in rows["classes"])
     for seed in (0, 3):
-        card = json.loads(Path(f"artifacts/attributors/both/namer-s{seed}/card.json").read_text())
+        card = json.loads(Path(f"artifacts/attributors/both/namer/s{seed}/card.json").read_text())
         mine = rows[rows["seed"] == seed]
         assert set(mine["weights"]) == {card["weights"]}
         assert set(mine["unknown_below"]) == {card["unknown_below"]}
@@ -100,7 +100,7 @@ def test_the_same_answers_give_the_same_bytes(there: Path) -> None:
 
 def test_never_unknown(there: Path) -> None:
     """With `unknown: 0` the card has no limit; the file has a null."""
-    card_path = Path("artifacts/attributors/both/contrast_namer-s0/card.json")
+    card_path = Path("artifacts/attributors/both/contrast_namer/s0/card.json")
     card = json.loads(card_path.read_text())
     assert card["unknown_below"] is not None and [phase["name"] for phase in card["phases"]] == [
         "represent",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from assets.detection import NONE
+from assets.detection import NONE, Attributor
 from assets.detection import Detector as Spec
 from assets.errors import AssayError
 from assets.files import sha256_of
@@ -15,7 +15,7 @@ from models.detectors.detector import Detector, load_weights
 
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
-LOG = "log.csv"
+START = "start.json"
 
 
 class Trained(NamedTuple):
@@ -32,19 +32,37 @@ def trained_folder(root: Path, trained_on: str, detector: str, seed: int) -> Pat
     return root / "artifacts" / "train" / trained_on / f"{detector}-s{seed}"
 
 
-def start_folder(root: Path, detector: str) -> Path:
-    """Where what all trainings of a detector start from lies."""
-    return root / "artifacts" / "start" / detector
+def attributor_folder(root: Path, trained_on: str, attributor: str, seed: int) -> Path:
+    """Where those of an attributor lie; `trained_on` is a set."""
+    return root / "artifacts" / "attributors" / trained_on / attributor / f"s{seed}"
+
+
+def start_folder(root: Path, name: str, attributor: bool = False) -> Path:
+    """Where what all trainings of a detector, or of an attributor, start from lies."""
+    return root / "artifacts" / ("start-attributor" if attributor else "start") / name
 
 
 def load_trained(root: Path, trained_on: str, name: str, seed: int) -> Trained:
-    """Read a trained detector, on the CPU.
+    """Read a trained detector, or an attributor (no two share a name), on the CPU.
 
     Raises:
         AssayError: not there, damaged, weights that are not those that the card was written for.
     """
-    folder = trained_folder(root, trained_on, name, seed)
-    card = _read_card(folder / CARD)
+    attributor = attributor_folder(root, trained_on, name, seed)
+    if (attributor / CARD).is_file():
+        return _load(root, attributor, name, Attributor)
+    return _load(root, trained_folder(root, trained_on, name, seed), name, Spec)
+
+
+def start_file(root: Path, name: str, spec: Spec) -> Path | None:
+    """The weights that a detector starts from, as `tasks.start` put them there; None: at random."""
+    if spec.weights == NONE:
+        return None
+    return start_folder(root, name, isinstance(spec, Attributor)) / WEIGHTS
+
+
+def _load(root: Path, folder: Path, name: str, kind: type[Spec]) -> Trained:
+    card, spec = _read_card(folder / CARD, kind)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise AssayError(
@@ -55,23 +73,24 @@ def load_trained(root: Path, trained_on: str, name: str, seed: int) -> Trained:
             f"{weights} has checksum {found[:12]}, its card says {card['weights'][:12]}: it was changed or "
             f"torn; `dvc checkout --force {folder}` or `dvc pull` brings the right bytes back"
         )
-    spec = Spec.model_validate(card["spec"])
     start = start_file(root, name, spec)
-    detector = build(spec, 0, str(folder), start=start)
+    outputs = len(card["classes"]) if kind is Attributor else 1
+    detector = build(spec, 0, str(folder), outputs, start)
     load_weights(detector, weights, started=start is not None)
     return Trained(detector.eval(), spec, card)
 
 
-def start_file(root: Path, name: str, spec: Spec) -> Path | None:
-    """The weights that a detector starts from, as `tasks.start` put them there; None: at random."""
-    return None if spec.weights == NONE else start_folder(root, name) / WEIGHTS
-
-
-def _read_card(path: Path) -> dict[str, Any]:
+def _read_card(path: Path, kind: type[Spec]) -> tuple[dict[str, Any], Spec]:
+    """What a card says, and the specification in it."""
     try:
         card = json.loads(path.read_text("utf-8"))
-        Spec.model_validate(card["spec"])
-        known = {"weights": str(card["weights"]), "threshold": float(card["threshold"])}
+        known: dict[str, Any] = {
+            "weights": str(card["weights"]),
+            "classes": [str(name) for name in card["classes"]],
+        }
+        if kind is not Attributor:
+            known["threshold"] = float(card["threshold"])
+        return {**card, **known}, kind.model_validate(card["spec"])
     except FileNotFoundError:
         raise AssayError(
             f"{path} is not there: `dvc pull {path.parent}` brings it back, or `assay run` makes it"
@@ -80,4 +99,3 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise AssayError(
             f"{path} is no card of a trained detector: damaged, or of another version; `assay run` makes it"
         ) from None
-    return {**card, **known}
