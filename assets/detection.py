@@ -8,6 +8,8 @@ from assets.section import Section
 
 NONE = "none"
 TIMM = "timm"
+SCORES = "scores"
+"""The kind of a `given` detector that is not there, but what it said is."""
 
 
 class View(Section):
@@ -168,7 +170,8 @@ class Given(Judge):
     """The generators of this benchmark that it was trained on; null: not known, and so neither in-domain nor
     cross-generator."""
     threshold: Literal["half", "val"] = "val"
-    """P = 0.5, or the best balanced accuracy on the val images of `train.generators` and the real ones."""
+    """P = 0.5; or the best balanced accuracy on val: the real images and those of the generators that are
+    trained on here (of all generators, if nothing is trained here)."""
 
 
 class Train(Section):

@@ -6,6 +6,7 @@ its run-cache key and would restore the wrong output (treeverse/dvc#10296).
 """
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -275,7 +276,11 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _judges_agree(self) -> "Params":
-        sections = {"detectors": self.detectors, "attributors": self.attributors, "given": self.given}
+        sections: dict[str, Mapping[str, Judge]] = {
+            "detectors": self.detectors,
+            "attributors": self.attributors,
+            "given": self.given,
+        }
         owner: dict[str, str] = {}
         for section, judges in sections.items():
             for name in judges:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,9 +107,9 @@ def test_each_image_is_decoded_once_a_condition(there: Path, monkeypatch: pytest
     seen: list[str] = []
     original = Pictures.pixels
 
-    def counting(self: Pictures, image: str) -> np.ndarray:
+    def counting(self: Pictures, image: str, *arguments: Any) -> np.ndarray:
         seen.append(image)
-        return original(self, image)
+        return original(self, image, *arguments)
 
     monkeypatch.setattr(Pictures, "pixels", counting)
     evaluate(Path(), SETTINGS, "fake", "real")
