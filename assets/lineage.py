@@ -259,7 +259,7 @@ class Lineage:
         if self.dag.outs_behind(path):
             return ""
         try:
-            return hashlib.md5((self.root / path).read_bytes(), usedforsecurity=False).hexdigest()
+            return _md5_of(self.root / path)
         except OSError as error:
             raise LineageError(f"{name} depends on {path}, which cannot be read: {error.strerror}") from None
 
@@ -346,6 +346,17 @@ def _recorded(entry: dict[str, Any]) -> _Entry:
         return tuple(sorted((normal_path(file["path"]), file["md5"]) for file in entry.get(part) or ()))
 
     return _Entry(entry["cmd"], entry.get("params") or {}, files("deps"), files("outs"))
+
+
+def _md5_of(path: Path) -> str:
+    """What DVC records of a file or a folder; compiled Python is in .dvcignore."""
+    if not path.is_dir():
+        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    listed = [{"md5": _md5_of(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    listed.sort(key=lambda entry: entry["relpath"].split("/"))
+    text = json.dumps(listed, sort_keys=True)
+    return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
 def _sha256(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from assets import lineage
 from assets.errors import AssayError
 from assets.lineage import (
     Lineage,
@@ -188,3 +189,15 @@ def test_a_lock_that_was_cut_off_anywhere_is_noticed_or_harmless(root: Path) -> 
 
 def test_no_lock_is_an_empty_one(tmp_path: Path) -> None:
     assert read_lock(tmp_path) == {}
+
+
+def test_a_folder_of_code_has_the_hash_that_dvc_gives_it(tmp_path: Path) -> None:
+    root = toy.toy_repo(tmp_path / "repo")
+    (root / ".dvcignore").write_text((toy.ROOT / ".dvcignore").read_text())
+    for name in ("b.py", "a/z.py", "a-b.py", "a/deeper/c.py", "__pycache__/b.pyc", "a/__pycache__/z.pyc"):
+        path = root / "code" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {name}\n")
+    toy.dvc(root, "add", "-q", "code")
+    recorded = yaml.safe_load((root / "code.dvc").read_text())["outs"][0]
+    assert lineage._md5_of(root / "code") == recorded["md5"]
