@@ -354,7 +354,7 @@ def _md5_of(path: Path) -> str:
         return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     listed = [{"md5": _md5_of(file), "relpath": file.relative_to(path).as_posix()} for file in files]
-    listed.sort(key=lambda entry: entry["relpath"].split("/"))
+    listed.sort(key=lambda entry: entry["relpath"])
     text = json.dumps(listed, sort_keys=True)
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
 
