@@ -15,6 +15,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["DVC_NO_ANALYTICS"] = "1"
+# Test processes run side by side: threads inside each only wait for one another.
+os.environ["OMP_NUM_THREADS"] = "1"
 for _variable in ("ASSAY_WORKERS", "ASSAY_BATCH", "ASSAY_DEVICE", "PREFECT_API_URL"):
     os.environ.pop(_variable, None)
 

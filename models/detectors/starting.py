@@ -1,6 +1,8 @@
 """Where a detector starts from: pretrained weights, read once, kept as one safetensors file."""
 
 import difflib
+import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from assets.detection import NONE, TIMM, Judge
 from assets.errors import AssayError
 from assets.files import replacing, sha256_of
 from models.checkpoint import plain_state, read_whole
-from models.detectors.nets.timm_net import sized
+from models.detectors.nets.timm_net import create, sized
 
 WEIGHTS = "weights.safetensors"
 _WRAPPERS = ("model", "state_dict", "net", "model_state_dict", "module")
@@ -80,17 +82,48 @@ def _from_file(spec: Judge, where: str) -> dict[str, Tensor]:
     state = plain_state(found, path)
     if state and all(name.startswith("module.") for name in state):  # as DataParallel names them
         state = {name.removeprefix("module."): value for name, value in state.items()}
-    return state
+    return _for_timm(state, spec, where) if spec.model else state
+
+
+def _for_timm(state: dict[str, Tensor], spec: Judge, where: str) -> dict[str, Tensor]:
+    """A state dict as timm takes over one that it downloads: embeddings of positions resampled to the crop,
+    the names of other projects (OpenAI's CLIP, OpenCLIP, DINOv2, ...) translated.
+
+    What does not become the model's by that is left alone: it may be of a network that is made from it.
+    """
+    model = _blank(spec, where)
+    translate = getattr(importlib.import_module(type(model).__module__), "checkpoint_filter_fn", None)
+    own = _shapes(model.state_dict())
+    if translate is None or _shapes(state) == own:
+        return state
+    try:
+        translated = translate(dict(state), model)
+    except (AssertionError, LookupError, RuntimeError, TypeError, ValueError):
+        return state  # not a format that timm knows; whoever loads it says what does not fit
+    missing = own.keys() - translated.keys()
+    classifier = f"{model.pretrained_cfg.get('classifier')}."
+    return state if any(not name.startswith(classifier) for name in missing) else translated
+
+
+def _blank(spec: Judge, where: str) -> Any:
+    """The model `spec.model` with its own classifier, for the crop, without memory for its weights."""
+    with torch.device("meta"):
+        return create(spec, None, where)
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
 
 
 def _from_timm(spec: Judge, where: str) -> dict[str, Tensor]:
     config = timm.get_pretrained_cfg(spec.model) if spec.model else None
     if config is None or not config.has_weights:
         raise AssayError(f"{where}.weights: timm has no pretrained weights of {spec.model}")
+    _blank(spec, where)  # refused now, not after a download
     try:
         with torch.random.fork_rng(devices=[]):
             # for the crop, so that embeddings of positions come resampled to it
-            made: Any = timm.create_model(spec.model, pretrained=True, **sized(spec))
+            made: Any = timm.create_model(str(spec.model), pretrained=True, **sized(spec))
     except Exception as error:  # the network, the hub's client and the disk each raise their own kind
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise AssayError(

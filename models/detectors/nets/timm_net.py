@@ -8,14 +8,14 @@ from assets.detection import Judge
 from assets.errors import AssayError
 
 
-def create(spec: Judge, outputs: int, where: str, **extra: Any) -> Any:
-    """The timm model `spec.model` with so many outputs, for pictures of side `spec.crop`.
+def create(spec: Judge, outputs: int | None, where: str, **extra: Any) -> Any:
+    """The timm model `spec.model` with so many outputs (None: its own), for pictures of side `spec.crop`.
 
     Raises:
         AssayError: one that cannot take this crop.
     """
     try:
-        return timm.create_model(spec.model, num_classes=outputs, **sized(spec), **extra)
+        return timm.create_model(str(spec.model), num_classes=outputs, **sized(spec), **extra)
     except (AssertionError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise AssayError(
