@@ -28,7 +28,7 @@ class View(Section):
     """A picture with a side shorter than the crop: scale it up, mirror it outwards, or repeat it."""
     training: Literal["crop", "resized-crop", "centre"] = "crop"
     """Where a training crop lies: at random; at random with a random area and aspect, resized to the crop
-    (torchvision's RandomResizedCrop); or the centre, as in evaluation."""
+    (torchvision's RandomResizedCrop, of the picture before `resize`); or the centre, as in evaluation."""
     area: tuple[float, float] = (0.08, 1.0)
     """For `resized-crop`: the share of the picture's area."""
     aspect: tuple[float, float] = (0.75, 4 / 3)
@@ -40,8 +40,8 @@ class View(Section):
     rotate: float = Field(0.0, ge=0, le=1)
     """Probability that it is turned by 90, 180 or 270 degrees."""
     scaled_decode: bool = False
-    """Let JPEGs be decoded at 1/2, 1/4 or 1/8 where `resize` shrinks further anyway: faster, not the same
-    to the last bit."""
+    """Let JPEGs be decoded at 1/2, 1/4 or 1/8 where `resize` or a resized crop shrinks further anyway, and
+    torch resize in place of Pillow: faster, not the same to the last bit."""
     normalise: Literal["imagenet", "clip", "half", "none"] | None = None
     """Mean and deviation that pixels in [0, 1] are brought to; null: what the model was made for."""
 

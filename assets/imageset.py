@@ -19,7 +19,7 @@ import pandas as pd
 from assets.errors import AssayError
 from assets.manifest import OK, read_manifest, write_manifest
 from assets.packing import Row, ShardWriter, finished_rows
-from assets.picture import Examined, decode
+from assets.picture import Examined, Smaller, decode
 
 MANIFEST = "manifest.parquet"
 PER_SHARD = 2000
@@ -82,9 +82,9 @@ class ImageSet:
             )
         return data
 
-    def pixels(self, image: str) -> np.ndarray:
-        """The decoded picture, (H, W, 3) uint8."""
-        return decode(self.read(image))
+    def pixels(self, image: str, smaller: Smaller | None = None) -> np.ndarray:
+        """The decoded picture, (H, W, 3) uint8; `smaller` as in `decode`."""
+        return decode(self.read(image), smaller)
 
     def stream(self) -> Iterator[tuple[str, bytes]]:
         """Yield (id, bytes) of all usable images in shard order: one front-to-back read."""

@@ -8,7 +8,7 @@ import pandas as pd
 from assets.errors import AssayError
 from assets.imageset import ImageSet, ImageSetError, open_sets
 from assets.manifest import OK
-from assets.picture import PictureError
+from assets.picture import PictureError, Smaller
 from assets.progress import progress
 
 SPLIT = "split.parquet"
@@ -70,18 +70,24 @@ class Pictures:
         if sum(self._bytes[image] for image in images) <= KEPT_BYTES:
             self._kept |= {image: self.pixels(image) for image in progress(images, "decode", len(images))}
 
-    def pixels(self, image: str) -> np.ndarray:
+    def pixels(self, image: str, smaller: Smaller | None = None) -> np.ndarray:
         """The decoded picture, (H, W, 3) uint8.
 
+        Args: smaller: asked once how many times smaller a JPEG may be decoded, as in `assets.picture.decode`.
         Raises:
             ImageSetError: no such image, an unreadable one, or bytes that are not those of the manifest.
         """
-        if image in self._kept:
-            return self._kept[image]
+        kept = self._kept.get(image)
+        if kept is not None:
+            times = 1 if smaller is None else smaller((kept.shape[0], kept.shape[1]))
+            if times == 1:
+                return kept
+            # Decoded anew: what a picture looks like must not depend on whether it was kept.
+            smaller = lambda _: times  # noqa: E731
         self.reason(image)
         holder = self._holder[image]
         try:
-            return holder.pixels(image)
+            return holder.pixels(image, smaller)
         except PictureError as error:  # the manifest says that it could be decoded
             raise ImageSetError(
                 f"{holder.path}: {image} can no longer be decoded ({error}): its bytes have changed; "

@@ -9,16 +9,21 @@ import hashlib
 import io
 import struct
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 
 MAX_PIXELS = 120_000_000
 """Pictures with more pixels are refused before they are decoded (a decompression bomb)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Pillow plug-ins that may look at the bytes (JPEG hands MPO on); its other ones never see hostile input."""
+
+Smaller = Callable[[tuple[int, int]], int]
+"""Height and width of a picture -> how many times smaller it may be decoded."""
 
 Image.init()  # registers the plug-ins that Pillow loads late; `formats=` refuses names it has not met
 
@@ -59,14 +64,28 @@ class Examined(NamedTuple):
     """Why the picture cannot be used; None if it can."""
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, smaller: Smaller | None = None) -> np.ndarray:
     """Decode to RGB pixels.
 
+    Args: smaller: asked once, with the picture's height and width, how many times smaller (1, 2, 4 or 8) it
+        may be decoded. JPEG can do so while it decodes, and then each side is rounded up; other formats
+        come in full.
     Returns: (H, W, 3) uint8.
     Raises:
         PictureError: empty, not an image of a supported format, truncated, damaged, too many pixels.
     """
-    return _decode(data)[0]
+    with _sorry():
+        image = _opened(data)
+        at_once = smaller is None or image.format != "JPEG"
+        size = (1, 1) if at_once else _upright_size(image)
+    times = 1 if smaller is None or at_once else smaller(size)
+    with _sorry(), image:
+        if times > 1:
+            image.draft(None, (max(1, image.width // times), max(1, image.height // times)))
+        pixels = _pixels(image)
+    if smaller is not None and at_once:
+        smaller((pixels.shape[0], pixels.shape[1]))  # whatever it says: there is only all of it
+    return pixels
 
 
 def examine(data: bytes) -> Examined:
@@ -125,13 +144,18 @@ def jpeg_quality(luma_table: list[int]) -> int:
 
 
 def _decode(data: bytes) -> tuple[np.ndarray, Facts]:
-    if not data:
-        raise PictureError("empty file")
+    with _sorry(), _opened(data) as image:
+        facts = _facts(image)
+        return _pixels(image), facts
+
+
+@contextmanager
+def _sorry() -> Iterator[None]:
+    """Whatever goes wrong with hostile bytes, as a PictureError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about what is decided here
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _load(image)
+            yield
         except PictureError:
             raise
         except Image.DecompressionBombError:
@@ -143,13 +167,26 @@ def _decode(data: bytes) -> tuple[np.ndarray, Facts]:
             raise PictureError(f"damaged: {text}") from None
 
 
-def _load(image: Image.Image) -> tuple[np.ndarray, Facts]:
+def _opened(data: bytes) -> Image.Image:
+    """Its header is read, its pixels are not."""
+    if not data:
+        raise PictureError("empty file")
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise PictureError(f"{image.width} x {image.height} is more than {MAX_PIXELS} pixels")
-    facts = _facts(image)
+    return image
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of a JPEG after EXIF rotation."""
+    lying = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.width, image.height) if lying else (image.height, image.width)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
     image.load()
-    upright = ImageOps.exif_transpose(image)
-    return np.asarray(_to_rgb(upright)), facts
+    ImageOps.exif_transpose(image, in_place=True)
+    return np.asarray(_to_rgb(image))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -161,7 +198,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         over = image.convert("RGBA")
         white = Image.new("RGBA", over.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, over).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _facts(image: Image.Image) -> Facts:

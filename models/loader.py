@@ -7,11 +7,47 @@ from torch import Generator
 from torch.utils.data import DataLoader, Dataset
 
 from assets.errors import AssayError
-from assets.machine import num_workers
+from assets.machine import device, num_workers
 
 Key = TypeVar("Key")
 Loaded = TypeVar("Loaded")
 Batch = TypeVar("Batch")
+
+
+class Loader(Generic[Key, Loaded, Batch]):
+    """Loads round after round (epochs, say) with processes that are started once.
+
+    Call it with batches of keys; it yields `join([load(key) for key in batch])` for each, in order. A round
+    that is left early is forgotten when the next one begins; two at a time cannot be.
+    """
+
+    def __init__(self, load: Callable[[Key], Loaded], join: Callable[[list[Loaded]], Batch]) -> None:
+        """Args: load: must depend on its key alone; it and `join` must survive pickling (no lambdas).
+
+        The work is done in `ASSAY_WORKERS` processes beside this one, or in this one. For a GPU, tensors
+        come in pinned memory, from where they are copied while it computes.
+        """
+        workers = num_workers()
+        self._round = _Round()
+        self._loader = DataLoader(
+            _Keyed(load),
+            batch_sampler=self._round,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=_Join(join),
+            pin_memory=device().startswith("cuda"),
+            generator=Generator(),  # its own, so that torch's global generator is left alone
+        )
+
+    def __call__(self, batches: Sequence[Sequence[Key]]) -> Iterator[Batch]:
+        """Raises:
+        AssayError: what `load` raised, with its message alone, wherever it ran.
+        """
+        self._round.batches = [list(batch) for batch in batches]
+        for batch in self._loader:
+            if isinstance(batch, _Failure):
+                raise AssayError(batch.message)
+            yield batch
 
 
 def load_batches(
@@ -19,30 +55,28 @@ def load_batches(
     batches: Sequence[Sequence[Key]],
     join: Callable[[list[Loaded]], Batch],
 ) -> Iterator[Batch]:
-    """Yield `join([load(key) for key in batch])` for each batch, in order.
-
-    The work is done in `ASSAY_WORKERS` processes beside this one, or in this one. `load` may depend on
-    its key alone, and it and `join` must survive pickling (no lambdas).
-
-    Raises:
-        AssayError: what `load` raised, with its message alone, wherever it ran.
-    """
-    loader = DataLoader(
-        _Keyed(load),
-        batch_sampler=[list(batch) for batch in batches],
-        num_workers=num_workers(),
-        collate_fn=_Join(join),
-        generator=Generator(),  # its own, so that torch's global generator is left alone
-    )
-    for batch in loader:
-        if isinstance(batch, _Failure):
-            raise AssayError(batch.message)
-        yield batch
+    """One round of a `Loader` that is then done with."""
+    return Loader(load, join)(batches)
 
 
 def chunks(keys: Sequence[Key], most: int) -> list[Sequence[Key]]:
     """Cut `keys` into consecutive pieces of `most` items; the last may be shorter."""
     return [keys[start : start + most] for start in range(0, len(keys), most)]
+
+
+class _Round:
+    """What a DataLoader asks at the beginning of every round for the batches of it."""
+
+    batches: list[list[Any]]
+
+    def __init__(self) -> None:
+        self.batches = []
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
 
 class _Failure:

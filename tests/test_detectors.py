@@ -1,6 +1,7 @@
-"""Detectors: what they see, their weights in and out, and the messages of mistakes."""
+"""Detectors: their weights in and out, and the messages of mistakes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,52 +11,31 @@ from safetensors.torch import load_file, save_file
 
 from assets.detection import Detector as Spec
 from assets.errors import AssayError
-from assets.seeds import rng
-from models.detectors import build
+from assets.files import sha256_of
+from models.detectors import build, check, resolved
 from models.detectors.detector import load_weights, save_weights, weights_digest
-from models.detectors.inputs import prepare
-from models.detectors.npr import residual
-from tests.conftest import textured
+from models.detectors.starting import write_start
 
 
 def spec(**values: object) -> Spec:
     return Spec.model_validate({"model": "test_resnet", "crop": 32, **values})
 
 
+def begun(**values: object) -> Any:
+    """A detector that starts from what its specification says, as the stages build it."""
+    mine, path = spec(**values), Path("started.safetensors")
+    check(mine, "detectors.mine")
+    made = write_start(resolved(mine), path, "detectors.mine")
+    return build(mine, 2, "detectors.mine", start=path if made else None)
+
+
 def refusal(**values: object) -> str:
     with pytest.raises(AssayError) as caught:
-        build(spec(**values), 0, "detectors.mine")
+        begun(**values)
     return str(caught.value)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (31, 32), (32, 32), (33, 70)])
-def test_prepare_gives_the_crop_for_any_picture(shape: tuple[int, int]) -> None:
-    pixels = textured(1, *shape)
-    for random in (None, rng(0)):
-        seen = prepare(pixels, 32, random)
-        assert seen.shape == (3, 32, 32) and seen.dtype == np.uint8 and seen.flags.c_contiguous
-
-
-def test_prepare_cuts_the_centre_and_never_shrinks() -> None:
-    pixels = textured(2, 50, 41)
-    assert np.array_equal(prepare(pixels, 32), pixels[9:41, 4:36].transpose(2, 0, 1))
-    drawn = prepare(pixels, 32, rng(7))
-    places = [(y, x) for y in range(19) for x in range(10)]
-    assert any(np.array_equal(drawn, pixels[y : y + 32, x : x + 32].transpose(2, 0, 1)) for y, x in places)
-    assert len({prepare(pixels, 32, rng(image)).tobytes() for image in range(30)}) > 15
-
-
-def test_prepare_enlarges_as_if_the_whole_picture_were() -> None:
-    from PIL import Image
-
-    pixels = textured(3, 16, 24)
-    whole = np.asarray(Image.fromarray(pixels).resize((48, 32), Image.Resampling.BICUBIC))
-    assert np.array_equal(prepare(pixels, 32), whole[:, 8:40].transpose(2, 0, 1))
-
-
-@pytest.mark.parametrize(
-    ("kind", "model"), [("timm", "test_resnet"), ("timm", "test_vit"), ("npr", "test_resnet")]
-)
+@pytest.mark.parametrize(("kind", "model"), [("timm", "test_resnet"), ("timm", "test_vit")])
 def test_build_is_decided_by_its_seed_and_gives_one_logit(kind: str, model: str) -> None:
     mine = spec(kind=kind, model=model)
     torch.manual_seed(5)
@@ -78,30 +58,12 @@ def test_pixels_are_normalised_as_the_model_states() -> None:
     assert np.allclose(detector.score(pixels), expected.detach().numpy(), atol=1e-5)
 
 
-def test_npr_sees_nothing_of_what_is_constant_over_two_pixels() -> None:
-    blocks = torch.rand(1, 3, 8, 8).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    assert not residual(blocks).any()
-    values = torch.arange(15.0).view(1, 1, 3, 5)
-    assert residual(values).tolist() == [[[[0, 1, 0, 1], [5, 6, 5, 6]]]]
-    down = torch.nn.functional.interpolate(blocks, scale_factor=0.5, mode="nearest")
-    picture = torch.rand(1, 3, 16, 16)
-    down = torch.nn.functional.interpolate(picture, scale_factor=0.5, mode="nearest")
-    assert torch.equal(
-        residual(picture), picture - torch.nn.functional.interpolate(down, scale_factor=2, mode="nearest")
-    )
-
-
-def test_npr_of_resnet50_has_the_size_that_the_paper_states() -> None:
-    detector = build(spec(kind="npr", model="resnet50"), 0)
-    assert 1.4e6 < sum(p.numel() for p in detector.parameters()) < 1.5e6  # 1.44 M
-
-
 def test_weights_round_trip_and_load_into_plain_timm(workdir: Path) -> None:
     detector = build(spec(), 1)
     save_weights(detector, Path("w.safetensors"))
     save_weights(detector, Path("again.safetensors"))
     assert Path("w.safetensors").read_bytes() == Path("again.safetensors").read_bytes()
-    started = build(spec(weights="w.safetensors"), 2)
+    started = begun(weights="w.safetensors")
     assert weights_digest(started) == weights_digest(detector)
     timm.create_model("test_resnet", num_classes=1).load_state_dict(load_file("w.safetensors"))
 
@@ -109,7 +71,7 @@ def test_weights_round_trip_and_load_into_plain_timm(workdir: Path) -> None:
 def test_start_from_weights_with_another_head(workdir: Path) -> None:
     pretrained = timm.create_model("test_resnet", num_classes=1000)
     save_file(pretrained.state_dict(), "in1k.safetensors")
-    detector = build(spec(weights="in1k.safetensors"), 0)
+    detector = begun(weights="in1k.safetensors")
     assert torch.equal(detector.net.conv1[0].weight, pretrained.conv1[0].weight)
     assert detector.net.fc.weight.shape[0] == 1
 
@@ -117,7 +79,7 @@ def test_start_from_weights_with_another_head(workdir: Path) -> None:
 def test_weights_of_another_network(workdir: Path) -> None:
     save_weights(build(spec(), 0), Path("w.safetensors"))
     message = refusal(model="test_vit", weights="w.safetensors")
-    assert message.startswith("w.safetensors does not fit the network: ")
+    assert message.startswith("detectors.mine.weights does not fit the network: ")
     assert "weights are missing, first " in message and "are not the network's, first " in message
     state = load_file("w.safetensors")
     state["bn1.weight"] = torch.ones(3)
@@ -127,10 +89,17 @@ def test_weights_of_another_network(workdir: Path) -> None:
 
 
 def test_weights_that_are_missing_or_torn(workdir: Path) -> None:
-    assert refusal(weights="w.safetensors") == "w.safetensors is not there"
+    assert refusal(weights="w.safetensors").startswith("detectors.mine.weights: w.safetensors is not there")
     Path("w.safetensors").write_bytes(b"torn")
-    assert "w.safetensors is not a safetensors file" in refusal(weights="w.safetensors")
-    assert "Allowed: FILE.safetensors, none, timm" in refusal(weights="tim")
+    assert refusal(weights="w.safetensors").startswith("w.safetensors cannot be read")
+    assert refusal(weights="tim").startswith("detectors.mine.weights is 'tim': did you mean 'timm'?")
+    save_weights(build(spec(), 0), Path("w.safetensors"))
+    found = sha256_of(Path("w.safetensors"))
+    message = refusal(weights="w.safetensors", sha256="0" * 64)
+    assert f"w.safetensors has SHA-256 {found}, not {'0' * 64} as `sha256` says" in message
+    Path("started.safetensors").write_bytes(b"torn")
+    with pytest.raises(AssayError, match=r"started\.safetensors cannot be read"):
+        build(spec(weights="w.safetensors"), 0, start=Path("started.safetensors"))
 
 
 def test_pretrained_weights_without_a_connection(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +115,6 @@ def test_mistakes_in_the_specification() -> None:
     assert "detectors.mine.model: timm has no model 'resnet81'; near to it: resnet18" in message
     assert "timm has no weights 'best' of resnet18; it has resnet18." in refusal(model="resnet18.best")
     assert "timm has no pretrained weights of" in refusal(model=_without_weights(), weights="timm")
-    assert "npr is made from a ResNet" in refusal(kind="npr", model="test_vit")
-    assert "npr has a stem and a head of its own" in refusal(kind="npr", weights="timm")
     assert "inception_v3 does not work on a crop of 32 px: Calculated" in refusal(model="inception_v3")
     assert "timm cannot build twins_svt_small for a crop of 40 px" in refusal(
         model="twins_svt_small", crop=40

@@ -4,10 +4,9 @@ import hashlib
 import json
 import shutil
 import sys
-from collections import Counter
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,7 +17,9 @@ from assets.imageset import ImageSet
 from assets.params import Params
 from models.detectors.trained import load_trained
 from tasks import train as module
-from tasks.train import epoch_batches, epoch_images, learning_rate, main, train
+from tasks.pool import pool
+from tasks.start import start
+from tasks.train import main, train
 from tests.bench import SMALL, benchmark, run_with_workers, write_benchmark, write_item
 
 FOLDER = Path("artifacts/train/fake/small-s0")
@@ -26,7 +27,12 @@ FOLDER = Path("artifacts/train/fake/small-s0")
 
 def trained(settings: Params) -> dict[str, bytes]:
     train(Path(), settings, "fake", "small", 0)
-    return {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    return written()
+
+
+def written() -> dict[str, bytes]:
+    files = (path for path in FOLDER.rglob("*") if path.is_file())
+    return {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in files}
 
 
 def refused(settings: Params) -> str:
@@ -43,7 +49,10 @@ def one_epoch(**values: object) -> Params:
 def test_it_learns_and_says_how(workdir: Path) -> None:
     settings = write_benchmark(benchmark(), real=(1,), fake=(4, 6))
     files = trained(settings)
-    assert set(files) == {"weights.safetensors", "card.json", "log.csv"}
+    assert set(files) == {"weights.safetensors", "card.json", "log.csv", "dvclive/metrics.json"} | {
+        f"dvclive/plots/metrics/{name}.tsv"
+        for name in ("train/loss", "train/lr", "val/loss", "val/auroc", "val/accuracy")
+    }
     card = json.loads(files["card.json"])
     assert card["val"]["auroc"] > 0.9 and card["val"]["balanced_accuracy"] > 0.9
     assert card["images"] == {
@@ -54,16 +63,11 @@ def test_it_learns_and_says_how(workdir: Path) -> None:
     assert card["weights"] == hashlib.sha256(files["weights.safetensors"]).hexdigest()
     assert card["detector"] == "small" and card["trained_on"] == "fake" and card["seed"] == 0
     log = pd.read_csv(FOLDER / "log.csv")
-    assert list(log.columns) == ["epoch", "loss", "val_auroc", "lr"] and list(log["epoch"]) == [
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-    ]
+    assert list(log.columns) == ["phase", "epoch", "loss", "val_loss", "val_auroc", "val_accuracy", "lr"]
+    assert list(log["epoch"]) == [1, 2, 3, 4, 5, 6]
     assert log["val_auroc"].iloc[-1] == pytest.approx(card["val"]["auroc"], abs=1e-6)
-    again = load_trained(FOLDER)
+    assert not Path(".assay").exists() or not list(Path(".assay/partial").iterdir())
+    again = load_trained(Path(), "fake", "small", 0)
     assert again.spec == settings.detectors["small"]
     assert again.card == card
 
@@ -77,7 +81,7 @@ def test_same_bytes_again_and_with_any_number_of_workers(workdir: Path, augment:
     assert trained(settings) == first
     shutil.rmtree(FOLDER)
     run_with_workers("train", settings, ["fake", "small", "0"], 2)
-    assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == first
+    assert written() == first
 
 
 def test_seeds_matter(workdir: Path) -> None:
@@ -94,12 +98,19 @@ def test_starting_from_a_file(workdir: Path) -> None:
     write_benchmark(one_epoch())
     trained(one_epoch())
     shutil.copy(FOLDER / "weights.safetensors", "start.safetensors")
-    starts = {load_trained(FOLDER).card["start"]}
-    trained(one_epoch(weights="start.safetensors"))
-    starts.add(load_trained(FOLDER).card["start"])  # needs no start.safetensors
-    assert len(starts) == 2
-    Path("start.safetensors").unlink()
-    assert load_trained(FOLDER).spec.weights == "start.safetensors"
+    first = load_trained(Path(), "fake", "small", 0).card
+    settings = one_epoch(weights="start.safetensors")
+    start(Path(), settings, "small")
+    Path("start.safetensors").unlink()  # artifacts/start has it
+    trained(settings)
+    second = load_trained(Path(), "fake", "small", 0).card
+    assert first["started_from"] is None and first["start"] != second["start"]
+    weights = Path("artifacts/start/small/weights.safetensors")
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert second["started_from"] == {"from": "start.safetensors", "sha256": digest}
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    shutil.rmtree(FOLDER)
+    assert f"{weights} is not what start.json beside it says" in refused(settings)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +135,11 @@ def test_a_class_that_cannot_be_read(workdir: Path) -> None:
 
 
 def test_nothing_there_yet(workdir: Path) -> None:
-    assert "artifacts/collect/photos is not there" in refused(one_epoch())
+    assert "artifacts/start/small/start.json is not there" in refused(one_epoch())
     settings = write_benchmark(one_epoch())
+    shutil.move("artifacts/collect/photos", "photos")
+    assert "artifacts/collect/photos is not there" in refused(settings)
+    shutil.move("photos", "artifacts/collect/photos")
     Path("artifacts/split/fake/split.parquet").unlink()
     assert "artifacts/split/fake/split.parquet is not there" in refused(settings)
     Path("artifacts/split/fake/split.parquet").write_bytes(b"torn")
@@ -175,43 +189,69 @@ def test_an_augmentation_that_cannot_be_done(workdir: Path, monkeypatch: pytest.
     assert message.startswith("the augmentation webp(80) cannot be done to ") and "48 x 40 is too" in message
 
 
-def test_an_epoch_is_balanced_and_goes_through_every_image() -> None:
-    real, generated = [f"r{number}" for number in range(10)], [f"g{number}" for number in range(4)]
-    epochs = [epoch_images((real, generated), epoch, ("x",)) for epoch in range(5)]
-    for images in epochs:
-        assert [image[0] for image in images] == ["r", "g"] * 4
-        assert sorted(images[1::2]) == generated
-    seen = Counter(image for images in epochs for image in images[::2])
-    assert seen == dict.fromkeys(real, 2)
-    assert len({tuple(images[1::2]) for images in epochs}) > 1
-    assert epochs[3] == epoch_images((real, generated), 3, ("x",))
+TWO = {
+    "generators": {
+        name: {"from": f"data/{name}", "family": "gan", "released": "2020-01"} for name in ("fake", "other")
+    },
+    "train": {"generators": ["fake"], "sets": {"both": ["fake", "other"]}, "seeds": [0]},
+}
+TOLD = {"which": {**SMALL, "epochs": 2, "unknown": 0.1}}
 
 
-def test_batches_are_of_one_length() -> None:
-    for count in range(2, 70, 2):
-        for most in (2, 3, 16, 100):
-            batches = epoch_batches(list(map(str, range(count))), most)
-            lengths = {len(batch) for batch in batches}
-            assert max(lengths) <= most and max(lengths) - min(lengths) <= 1
-            assert [image for batch in batches for image in batch] == list(map(str, range(count)))
+def pooled(broken: tuple[int, ...] = (), **sections: Any) -> Params:
+    settings = write_benchmark(benchmark(**{**TWO, **sections}), other=broken)
+    pool(Path(), settings, "both")
+    return settings
 
 
-def test_no_batch_has_a_single_image() -> None:
-    assert min(len(b) for n in range(2, 200, 2) for m in (3, 5, 7) for b in epoch_batches(["x"] * n, m)) >= 2
+def test_a_set_of_generators(workdir: Path) -> None:
+    settings = pooled(broken=(0,), detectors=one_epoch().model_dump()["detectors"])
+    train(Path(), settings, "both", "small", 0)
+    card = load_trained(Path(), "both", "small", 0).card
+    assert card["classes"] == ["real", "generated"] and "auroc" in card["val"]
+    assert card["images"]["train"] == {"real": 32, "fake": 32, "other": 31}
+    assert card["unreadable"]["train"] == {"real": 0, "fake": 0, "other": 1}
 
 
-def test_learning_rate_rises_and_falls() -> None:
-    rates = [learning_rate(step, 100, 2.0) for step in range(100)]
-    assert np.argmax(rates) == 9 and rates[9] == 2 and rates[0] == pytest.approx(0.2)
-    assert all(np.diff(rates[9:]) < 0) and 0 <= rates[-1] < 0.01
-    assert learning_rate(0, 1, 2.0) == 2
+def test_an_attributor(workdir: Path) -> None:
+    settings = pooled(attributors=TOLD)
+    shutil.rmtree("artifacts/collect")  # real images take no part
+    train(Path(), settings, "both", "which", 0)
+    detector, spec, card = load_trained(Path(), "both", "which", 0)
+    assert spec == settings.attributors["which"] and detector.outputs == 2
+    assert card["classes"] == ["fake", "other"] and card["detector"] == "which"
+    assert 0 <= card["val"]["accuracy"] <= 1 and isinstance(card["unknown_below"], float)
+    assert card["images"]["val"] == {"real": 0, "fake": 16, "other": 16}
+    assert Path("artifacts/attributors/both/which/s0/card.json").is_file()
+    assert not Path("artifacts/train").exists()
+
+
+def test_a_pool_that_was_made_from_other_images(workdir: Path) -> None:
+    settings = pooled()
+    write_item("other", 0, settings)
+    with pytest.raises(AssayError) as caught:
+        train(Path(), settings, "both", "small", 0)
+    assert str(caught.value).startswith(
+        "artifacts/pool/both was made from other images of other than there are now: other-000 has SHA-256 "
+    )
+    assert not Path("artifacts/train").exists()
+
+
+def test_a_member_without_an_image(workdir: Path) -> None:
+    settings = pooled(broken=tuple(range(64)), attributors=TOLD)
+    for name, folder in (("small", "train"), ("which", "attributors")):
+        with pytest.raises(AssayError) as caught:
+            train(Path(), settings, "both", name, 0)
+        message = "no image of other is left for train: artifacts/pool/both has 32 on that side, 32 of them"
+        assert str(caught.value).startswith(message)
+        assert not Path("artifacts", folder).exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("fake small", "usage: python -m .* TRAINED_ON DETECTOR SEED"),
-        ("fkae small 0", "unknown generator 'fkae'; did you mean 'fake'?"),
+        ("fkae small 0", "unknown generator or set 'fkae'; did you mean 'fake'?"),
         ("fake smal 0", "unknown detector 'smal'; did you mean 'small'?"),
         ("fake small 7", "unknown seed '7'"),
     ],

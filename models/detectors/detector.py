@@ -120,7 +120,7 @@ class Detector(nn.Module):
         Of an attributor: (B, classes).
         """
         self.eval()
-        logits = self(pixels.to(self.mean.device))
+        logits = self(pixels.to(self.mean.device, non_blocking=True))
         scored: np.ndarray = logits.cpu().numpy()
         return scored
 

@@ -2,6 +2,9 @@
 
 from typing import Literal
 
+from pydantic import Field
+from torch import nn
+
 from assets.detection import Judge
 from assets.section import Section
 from models.detectors.detector import Detector, normalisation
@@ -17,6 +20,8 @@ class Options(Section):
     """Of the network for real-or-generated: one logit, or one a class, as in GenImage's ResNet-50."""
     drop_path: float | None = None
     """Stochastic depth; null: the model's own."""
+    head_std: float | None = Field(None, gt=0)
+    """Deviation of the classifier's normal random weights; null: the model's own. CNNSpot's is 0.02."""
 
 
 def build(spec: Judge, options: Options, outputs: int, where: str) -> Detector:
@@ -29,4 +34,6 @@ def build(spec: Judge, options: Options, outputs: int, where: str) -> Detector:
     """
     extra = {} if options.drop_path is None else {"drop_path_rate": options.drop_path}
     net = create(spec, options.outputs if outputs == 1 else outputs, where, **extra)
+    if options.head_std is not None:
+        nn.init.normal_(net.get_classifier().weight, std=options.head_std)
     return Detector(net, *normalisation(spec.view.normalise, net.pretrained_cfg), outputs)

@@ -1,0 +1,1 @@
+"""Training a detector: phases, steps, checkpoints, several processes, logs."""
