@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from timm.data.auto_augment import rand_augment_transform
+from timm.data.auto_augment import posterize, rand_augment_transform
 
 from assets.degradations import parse
 from assets.detection import Detector as Spec
@@ -167,11 +167,20 @@ def _randaugment(spec: Spec, mean: Any, where: str) -> Any:
     try:
         if not _RANDAUGMENT.fullmatch(notation):
             raise ValueError
-        return rand_augment_transform(notation, settings)
+        distort = rand_augment_transform(notation, settings)
     except (AssertionError, KeyError, ValueError):
         raise AssayError(
             f"{where} is '{notation}': expected timm's notation, e.g. rand-m9-mstd0.5-inc1"
         ) from None
+    for operation in distort.ops:
+        if operation.aug_fn is posterize:
+            operation.aug_fn = _posterize
+    return distort
+
+
+def _posterize(picture: Image.Image, bits: int, **_: Any) -> Image.Image:
+    """timm's; at full strength it asks for 0 bits, which gave black before Pillow refused it."""
+    return posterize(picture, bits) if bits else Image.new(picture.mode, picture.size)
 
 
 @contextmanager
