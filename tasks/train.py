@@ -80,6 +80,7 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     detector = detectors.build(
         spec, derive_seed(*origin, "start"), where, outputs, start_file(root, name, spec)
     ).to(together.device)
+    detector.told(params.sources[trained_on], params.generators, where)
     start = weights_digest(detector)
     reals = any(phase.reals for phase in detector.phases(spec))
     found = material(root, params, trained_on, reals, each=attributor)

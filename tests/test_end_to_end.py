@@ -4,6 +4,7 @@ One tiny benchmark (a DCGAN and a pixel diffusion model of a few steps, one impo
 detector of one epoch) is made once by `assay run` and once by `dvc repro`; the other tests go on from there.
 """
 
+import hashlib
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -239,6 +241,66 @@ def test_a_fifth_generator_runs_only_what_it_touches_and_leaves_without_a_trace(
     table = pd.read_csv(workspace.root / "results/cross_generator.csv")
     assert not {"new"} & {*table["tested_on"], *table["trained_on"]}
     assert workspace.hashes() == hashes and workspace.results() == by_flow.results()
+
+
+def test_a_set_an_attributor_and_a_table_of_scores_join_and_outlast_a_new_generator(
+    by_flow: Workspace, tmp_path: Path
+) -> None:
+    """They run without repeating anything, and a generator that is none of theirs retrains none of them."""
+    workspace = by_flow.copy_to(tmp_path / "repo")
+    before = workspace.lock()
+    train = {**PARAMS["train"], "sets": {"both": ["dcgan", "old"]}}
+    tiny = PARAMS["detectors"]["tiny"]
+    sheet = {
+        "kind": "scores",
+        "seen": [],
+        "options": {"file": "sheet.csv", "sha256": write_sheet(workspace), "id": "id", "score": "score"},
+    }
+    sheet["options"] |= {"scale": "logit"}
+    joined = {**PARAMS, "train": train, "attributors": {"which": tiny}, "given": {"sheet": sheet}}
+    workspace.params(joined)
+
+    workspace.run("assay", "run", "--jobs", "2")
+
+    after = workspace.lock()
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "start-attributor@which",
+        "pool@both",
+        "train-set@both-tiny-0",
+        "train-attributor@both-which-0",
+        "adopt@sheet",
+        "evaluate-set-real@both",
+        "evaluate-given-real@sheet",
+        *(f"evaluate-set@both-{tested}" for tested in PARAMS["generators"]),
+        *(f"evaluate-given@sheet-{tested}" for tested in PARAMS["generators"]),
+        *(f"attribute@both-which-{tested}" for tested in PARAMS["generators"]),
+        "report",
+    }
+    table = pd.read_csv(workspace.root / "results/cross_generator.csv")
+    assert {*table["trained_on"].dropna()} == {"dcgan", "both", "elsewhere"}
+    answers = pd.read_csv(workspace.root / "results/attribution.csv")
+    assert {*answers["tested_on"].dropna()} == {"dcgan", "ddpm", "old"}
+    assert "Which generator made it?" in (workspace.root / "results/index.html").read_text()
+
+    pictures(workspace.root / "data/new", 1, 36)
+    workspace.run("dvc", "add", "-q", "data")
+    entry = {"from": "data/new", "family": "vq-diffusion", "released": "2021-11"}
+    workspace.params({**joined, "generators": {**PARAMS["generators"], "new": entry}})
+    workspace.run("assay", "run", "--jobs", "2")
+    again = workspace.lock()
+    moved = {name for name in again if again[name] != after.get(name)}
+    assert {"pool@both", "evaluate-set@both-new", "attribute@both-which-new"} < moved
+    assert not {name for name in moved if name.startswith(("train", "start", "evaluate-set@both-dcgan"))}
+    assert again["pool@both"]["outs"] == after["pool@both"]["outs"]
+
+
+def write_sheet(workspace: Workspace) -> str:
+    """Made-up scores of all val and test images as sheet.csv; returns the file's SHA-256."""
+    tables = [pd.read_parquet(path) for path in (workspace.root / "artifacts/split").glob("*/split.parquet")]
+    rows = pd.concat(tables)[["id", "label"]].sort_values("id")
+    rows["score"] = rows["label"] - 0.5 + np.random.default_rng(0).normal(size=len(rows)).round(3)
+    rows[["id", "score"]].to_csv(workspace.root / "sheet.csv", index=False)
+    return hashlib.sha256((workspace.root / "sheet.csv").read_bytes()).hexdigest()
 
 
 def test_sigkill_in_any_stage_and_a_restart_give_the_undisturbed_hash(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from assets.detection import Attributor
 from assets.errors import AssayError
 from models.detectors import build
+from models.detectors.detector import Detector
 from models.detectors.kinds.selfcon import SelfConDetector
 from tests.kinds import keeps_to_the_contract
 from tests.random_detectors import detector_of
@@ -206,3 +207,36 @@ def test_mistakes() -> None:
         made(options={"represent": {"augment": "jpg(50)"}})
     with pytest.raises(AssayError, match="temperature"):
         made(options={"temperature": 0})
+
+
+GROUPS = {"gan": ("progan", "stylegan3"), "sd": ("sd21", "sdxl")}
+
+
+def grouped(**options: Any) -> Detector:
+    return build(spec(options=options), 3)
+
+
+def test_generators_of_one_group_are_contrasted_as_one() -> None:
+    pixels = torch.randint(
+        0, 256, (12, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    classes = torch.tensor([0, 0, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5])
+    trained_on = ("progan", "sd21", "stylegan3", "midjourney", "sdxl")
+    merged = torch.tensor([0, 0, 1, 2, 1, 4, 2, 1, 2, 1, 4, 2])
+
+    def loss(options: dict[str, Any], classes: Tensor) -> float:
+        detector = grouped(**options).eval()
+        detector.told(trained_on, trained_on, "detectors.mine")
+        contrast = detector.phases(spec())[0].loss
+        assert contrast is not None
+        return contrast(pixels, classes).item()
+
+    assert loss({"groups": GROUPS}, classes) == loss({}, merged) != loss({}, classes)
+
+
+def test_a_group_of_a_generator_that_there_is_not() -> None:
+    detector = grouped(groups=GROUPS)
+    with pytest.raises(AssayError, match=r"mine.options.groups.sd names 'sdxl', .* did you mean 'sdxx'\?"):
+        detector.told(("progan",), ("progan", "stylegan3", "sd21", "sdxx"), "detectors.mine")
+    with pytest.raises(AssayError, match=r"'progan' is in two groups"):
+        grouped(groups={**GROUPS, "more": ("progan",)})

@@ -1,7 +1,7 @@
 """What all detectors share: from pixels to answers, and weights in and out."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +102,12 @@ class Detector(nn.Module):
     def phases(self, spec: Spec) -> list[Phase]:
         """The parts of its training, in order."""
         return [Phase("train", spec, reals=self.outputs == 1)]
+
+    def told(self, generators: Sequence[str], known: Collection[str], where: str) -> None:
+        """What it is about to be trained on, class 1 + i being `generators[i]`, for a kind that needs names.
+
+        Args: known: all generators of the benchmark; where: its place in the parameters, for messages.
+        """
 
     def begin_from(self, state: Mapping[str, Tensor], where: str) -> None:
         """Take over starting weights: all names and shapes must be the network's, the classifier's aside.

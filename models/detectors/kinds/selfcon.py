@@ -4,17 +4,18 @@ First an encoder learns, by contrast, what sets generated pictures apart from re
 from each other; then it is frozen, and a small classifier is trained on its features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from assets.degradations import DegradationError, parse
 from assets.detection import Detector as Spec
 from assets.detection import Judge, Recipe, View
+from assets.errors import AssayError, did_you_mean
 from assets.section import Section
 from models.detectors.detector import Detector, Phase, load_into, normalisation
 from models.detectors.nets.nodown import resnet
@@ -64,6 +65,15 @@ class Options(Section):
     """In the classifier of real-or-generated."""
     shrink: bool = False
     """Leave the encoder the early down-sampling of the usual ResNet."""
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Generators that are alike for the contrast: name -> generators. One that is in none stands alone."""
+
+    @model_validator(mode="after")
+    def _one_group_each(self) -> "Options":
+        names = [name for members in self.groups.values() for name in members]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"'{twice[0]}' is in two groups, or twice in one")
+        return self
 
 
 class SelfConNet(nn.Module):
@@ -140,6 +150,26 @@ class SelfConDetector(Detector):
         super().__init__(net, mean, std, outputs)
         self._options = options
         self._calibrating = False
+        self._group_of: list[int] = []
+        """Class -> the first class of its group; empty: every class is one."""
+
+    def told(self, generators: Sequence[str], known: Collection[str], where: str) -> None:
+        """Find the groups among what it is trained on.
+
+        Raises:
+            AssayError: a group names a generator that the benchmark has not.
+        """
+        self._group_of = list(range(1 + len(generators)))
+        for group, members in self._options.groups.items():
+            for name in members:
+                if name not in known:
+                    raise AssayError(
+                        f"{where}.options.groups.{group} names '{name}', which is not in generators; "
+                        + did_you_mean(name, known)
+                    )
+            classes = [1 + number for number, name in enumerate(generators) if name in members]
+            for number in classes:
+                self._group_of[number] = classes[0]
 
     def phases(self, spec: Spec) -> list[Phase]:
         """First by contrast, on real and generated pictures alike; then the classifier alone."""
@@ -185,6 +215,8 @@ class SelfConDetector(Detector):
     def _contrast(self, pixels: Tensor, classes: Tensor) -> Tensor:
         values = (pixels.float() / 255 - self.mean) / self.std
         views = self.net.views(values.contiguous(memory_format=torch.channels_last))
+        if self._group_of:
+            classes = torch.tensor(self._group_of, device=classes.device)[classes]
         return origin_and_group(views, classes, self._options.temperature, self._options.group_weight)
 
 
