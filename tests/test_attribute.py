@@ -141,14 +141,14 @@ def refused(settings: Params, name: str = "namer") -> str:
 def test_an_attributor_that_was_trained_otherwise(there: Path) -> None:
     train_ = {"generators": [], "sets": {"both": ["other", "fake"]}, "seeds": [0]}
     other = benchmark(generators=GENERATORS, attributors={"namer": {**SMALL, "lr": 0.5}}, train=train_)
-    assert "namer-s0 was trained with other parameters than attributors.namer has now" in refused(other)
+    assert "namer/s0 was trained with other parameters than attributors.namer has now" in refused(other)
     namer = SETTINGS.attributors["namer"].model_dump()
     sets = {**train_, "sets": {"both": ["fake", "third"]}}
     other = benchmark(generators=GENERATORS, attributors={"namer": namer}, train=sets)
-    assert "namer-s0 knows other, fake, not the generators of train.sets.both" in refused(other)
+    assert "namer/s0 knows other, fake, not the generators of train.sets.both" in refused(other)
     more = {**train_, "seeds": [5]}
     other = benchmark(generators=GENERATORS, attributors={"namer": namer}, train=more)
-    assert "namer-s5/card.json is not there" in refused(other)
+    assert "namer/s5/card.json is not there" in refused(other)
 
 
 @pytest.mark.parametrize(

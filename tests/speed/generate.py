@@ -108,7 +108,9 @@ def settings(source: Path, arguments: argparse.Namespace) -> Params:
     return params(
         fit={NAME: {"kind": "pretrained", "options": {"id": str(source)}}},
         generators={NAME: generator},
-        train={"generators": [NAME], "seeds": [0]},
+        attributors={},
+        given={},
+        train={"generators": [NAME], "sets": {}, "seeds": [0]},
     )
 
 
