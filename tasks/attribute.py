@@ -66,7 +66,7 @@ def _rows(
 
 
 def _judge(root: Path, params: Params, trained_on: str, name: str, seed: int) -> Trained:
-    trained = load_trained(root, trained_on, name, seed)
+    trained = load_trained(root, trained_on, name, seed, attributor=True)
     folder = attributor_folder(root, trained_on, name, seed)
     if trained.spec != params.attributors[name]:
         raise AssayError(

@@ -217,7 +217,7 @@ def test_an_attributor(workdir: Path) -> None:
     settings = pooled(attributors=TOLD)
     shutil.rmtree("artifacts/collect")  # real images take no part
     train(Path(), settings, "both", "which", 0)
-    detector, spec, card = load_trained(Path(), "both", "which", 0)
+    detector, spec, card = load_trained(Path(), "both", "which", 0, attributor=True)
     assert spec == settings.attributors["which"] and detector.outputs == 2
     assert card["classes"] == ["fake", "other"] and card["detector"] == "which"
     assert 0 <= card["val"]["accuracy"] <= 1 and isinstance(card["unknown_below"], float)

@@ -42,15 +42,14 @@ def start_folder(root: Path, name: str, attributor: bool = False) -> Path:
     return root / "artifacts" / ("start-attributor" if attributor else "start") / name
 
 
-def load_trained(root: Path, trained_on: str, name: str, seed: int) -> Trained:
-    """Read a trained detector, or an attributor (no two share a name), on the CPU.
+def load_trained(root: Path, trained_on: str, name: str, seed: int, attributor: bool = False) -> Trained:
+    """Read a trained detector, or an attributor, on the CPU.
 
     Raises:
         AssayError: not there, damaged, weights that are not those that the card was written for.
     """
-    attributor = attributor_folder(root, trained_on, name, seed)
-    if (attributor / CARD).is_file():
-        return _load(root, attributor, name, Attributor)
+    if attributor:
+        return _load(root, attributor_folder(root, trained_on, name, seed), name, Attributor)
     return _load(root, trained_folder(root, trained_on, name, seed), name, Spec)
 
 

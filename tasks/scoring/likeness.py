@@ -128,7 +128,7 @@ def _attributor(root: Path, params: Params) -> ByAttributor | None:
     if not found:
         return None
     source, name, seed = max(found, key=lambda one: one[:2])[2:]
-    trained = load_trained(root, source, name, seed)
+    trained = load_trained(root, source, name, seed, attributor=True)
     trained.detector.to(device())
     return ByAttributor(trained)
 
