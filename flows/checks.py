@@ -26,6 +26,8 @@ def check_params(params: Params, root: Path = Path()) -> None:
         parse(recipe, f"degrade.{name}")
     for name, detector in params.detectors.items():
         parse(detector.augment, f"detectors.{name}.augment")
+    for name, attributor in params.attributors.items():
+        parse(attributor.augment, f"attributors.{name}.augment")
     for name, fit in params.fit.items():
         if fit.kind not in OPTIONS:
             raise AssayError(f"fit.{name}.kind: unknown kind '{fit.kind}'; {did_you_mean(fit.kind, OPTIONS)}")

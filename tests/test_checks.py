@@ -24,6 +24,14 @@ DRAWN = {"family": "gan", "released": "2020-01", "from": "artifacts/fit/m", "cou
             "detectors.d.augment: .*did you mean 'blur'",
         ),
         (
+            {
+                "generators": {name: {**DRAWN, "from": f"data/{name}"} for name in ("fake", "other")},
+                "train": {"generators": ["fake"], "sets": {"s": ["fake", "other"]}, "seeds": [0]},
+                "attributors": {"w": {**SMALL, "augment": "blurr(1)"}},
+            },
+            "attributors.w.augment: .*did you mean 'blur'",
+        ),
+        (
             {"detectors": {"d": {"model": "resnet_18"}}},
             "detectors.d.model: timm has no model 'resnet_18'.*resnet18",
         ),
