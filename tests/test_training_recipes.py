@@ -322,3 +322,15 @@ def test_log_has_a_line_an_epoch(workdir: Path, monkeypatch: pytest.MonkeyPatch)
     made = spec()
     train(made, detector_for(made))
     assert list(pd.read_csv("work/log.csv")["epoch"]) == [1, 2], "while it goes on, beside the checkpoints"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mixed", ["auto", "no", "bf16", "fp16"])
+def test_on_a_gpu_every_precision_learns_and_keeps_full_weights(workdir: Path, mixed: str) -> None:
+    asked = spec(epochs=8, recipe={"mixed": mixed})
+    detector = detector_for(asked).to("cuda")
+    course = train_through(
+        detector, asked, examples(), ORIGIN, "detectors.small", Path("work"), Processes("cuda")
+    )
+    assert course.lines[-1]["val_auroc"] > 0.9
+    assert {weight.dtype for weight in detector.parameters()} == {torch.float32}
