@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from assets.attributions import OK, UNKNOWN, AttributionsError
+from assets.averages import averaged, with_deviation
 from assets.bootstrap import Counts, Sample, draw_groups, resampled_metrics
 from assets.cells import Estimate
 from assets.metrics import Floats, auroc
@@ -222,7 +223,7 @@ def _rows(
         rows.append(Row(GENERATOR, detector, trained_on, generator, condition, seed, 1, metrics, *tally))
     for kind, among in ((KNOWN, members), (OUTSIDE, [name for name in shown if name not in members])):
         chosen = [row for row in rows if row.tested_on in among]
-        means = {name: _mean([row.metrics[name] for row in chosen]) for name in DEFINITIONS}
+        means = {name: averaged([row.metrics[name] for row in chosen]) for name in DEFINITIONS}
         if chosen:
             rows.append(Row(kind, detector, trained_on, "", condition, seed, 1, means))
     return rows
@@ -237,7 +238,7 @@ def _known(shown: Mapping[str, _Shown], members: Sequence[str], generator: str) 
         "recall": said.share(named),
         "right": said.share(named & ~said.unknown),
         "unknown": said.share(said.unknown),
-        "auroc": _auroc(_sample(shown, others, odds), _sample(shown, [generator], odds)),
+        "auroc": _auroc(_samples(shown, others, odds), _samples(shown, [generator], odds)),
     }
 
 
@@ -249,7 +250,7 @@ def _outside(shown: Mapping[str, _Shown], members: Sequence[str], generator: str
         "recall": Estimate(None),
         "right": unknown,
         "unknown": unknown,
-        "auroc": _auroc(_sample(shown, members, strangeness), _sample(shown, [generator], strangeness)),
+        "auroc": _auroc(_samples(shown, members, strangeness), _samples(shown, [generator], strangeness)),
     }
 
 
@@ -260,37 +261,17 @@ def _log_odds(logits: Floats, label: int) -> Floats:
     return odds
 
 
-def _sample(shown: Mapping[str, _Shown], names: Iterable[str], values: Mapping[str, Floats]) -> Sample:
-    """The images of several generators together; the groups of each are drawn by themselves."""
-    parts, first = [(values[name], shown[name]) for name in names], 0
-    group = []
-    for _, said in parts:
-        group.append(said.group + first)
-        first += len(said.counts)
-    counts = np.concatenate([said.counts for _, said in parts])
-    return Sample(np.concatenate([value for value, _ in parts]), np.concatenate(group), counts)
+def _samples(shown: Mapping[str, _Shown], names: Iterable[str], values: Mapping[str, Floats]) -> list[Sample]:
+    """The images of several generators; the groups of each are drawn by themselves."""
+    return [Sample(values[name], shown[name].group, shown[name].counts) for name in names]
 
 
-def _auroc(lower: Sample, higher: Sample) -> Estimate:
-    labels = np.repeat([0, 1], [lower.logits.size, higher.logits.size])
-    value = auroc(labels, np.concatenate([lower.logits, higher.logits]))
+def _auroc(lower: Sequence[Sample], higher: Sequence[Sample]) -> Estimate:
+    logits = [np.concatenate([sample.logits for sample in samples]) for samples in (lower, higher)]
+    value = auroc(np.repeat([0, 1], [part.size for part in logits]), np.concatenate(logits))
     if value is None:
         return Estimate(None)
-    return Estimate(value, resampled_metrics(lower, higher, 0.0)["auroc"])
-
-
-def _mean(estimates: Sequence[Estimate], sd: bool = False) -> Estimate:
-    """The plain mean of those that have data, resample by resample; with `sd`, their deviation (n - 1)."""
-    known = [estimate for estimate in estimates if estimate.value is not None]
-    if not known:
-        return Estimate(None)
-    values = [estimate.value for estimate in known if estimate.value is not None]
-    draws = [estimate.draws for estimate in known if estimate.draws is not None]
-    return Estimate(
-        float(np.mean(values)),
-        np.mean(draws, axis=0) if len(draws) == len(known) else None,
-        float(np.std(values, ddof=1)) if sd and len(values) > 1 else None,
-    )
+    return Estimate(value, resampled_metrics(lower, higher, 0.0, ["auroc"])["auroc"])
 
 
 def _over_seeds(per_seed: Sequence[Row]) -> list[Row]:
@@ -302,7 +283,7 @@ def _over_seeds(per_seed: Sequence[Row]) -> list[Row]:
 
 def _seed_mean(rows: Sequence[Row]) -> Row:
     first = rows[0]
-    metrics = {name: _mean([row.metrics[name] for row in rows], sd=True) for name in DEFINITIONS}
+    metrics = {name: with_deviation([row.metrics[name] for row in rows]) for name in DEFINITIONS}
     return Row(*first.key, "mean", len(rows), metrics, first.n, first.n_unreadable, first.groups)
 
 

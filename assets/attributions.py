@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from assets.errors import AssayError, did_you_mean
-from assets.files import replacing
+from assets.errors import AssayError
+from assets.typed_table import TypedTable
 
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "id": (pa.string(), "the image, as in its manifest"),
@@ -41,12 +40,12 @@ UNKNOWN = "(unknown)"
 OK = "ok"
 FILE = "attributions.parquet"
 
-_SCHEMA = pa.schema([pa.field(name, kind, name in NULLABLE) for name, (kind, _) in COLUMNS.items()])
-_STRINGS = [name for name, (kind, _) in COLUMNS.items() if kind == pa.string()]
-
 
 class AttributionsError(AssayError):
     """Attributions that are missing, of another shape, or that contradict themselves."""
+
+
+_TABLE = TypedTable(COLUMNS, NULLABLE, ("score",), KEY, AttributionsError, "ask about these again")
 
 
 def attributions_path(root: Path, trained_on: str, detector: str, tested_on: str) -> Path:
@@ -60,12 +59,9 @@ def write_attributions(path: Path, frame: pd.DataFrame) -> None:
     Raises:
         AttributionsError: as `read_attributions`; nothing is written then.
     """
-    _check_columns(list(frame.columns), path)
+    _TABLE.check_columns(list(frame.columns), path)
     _check_rows(frame, path)
-    ordered = frame.astype(dict.fromkeys(KEY, object)).sort_values(KEY, kind="stable")
-    table = pa.table([_column(ordered[field.name], field) for field in _SCHEMA], schema=_SCHEMA)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    _TABLE.write(path, frame)
 
 
 def read_attributions(path: Path) -> pd.DataFrame:
@@ -76,57 +72,27 @@ def read_attributions(path: Path) -> pd.DataFrame:
             image, one image asked about twice, rows with other classes or of another set than the first,
             an answer that does not follow from the logits, or one that is there though the status is not ok.
     """
-    try:
-        table = pq.read_table(path, partitioning=None, read_dictionary=_STRINGS)
-    except FileNotFoundError:
-        raise AttributionsError(f"{path} is not there: `assay run` (or `dvc repro`) computes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise AttributionsError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    _check_columns(table.column_names, path)
-    for name, (wanted, _) in COLUMNS.items():
-        found = table.schema.field(name).type
-        plain = found.value_type if pa.types.is_dictionary(found) else found
-        if plain != wanted:
-            raise AttributionsError(f"{path}: column '{name}' holds {plain}, expected {wanted}")
-    frame: pd.DataFrame = table.select(list(COLUMNS)).to_pandas()
+    frame = _TABLE.read(path)
     _check_rows(frame, path)
     return frame
 
 
-def _column(values: pd.Series, field: pa.Field) -> pa.Array:
-    if pa.types.is_list(field.type):
-        return pa.array([None if value is None else list(value) for value in values], field.type)
-    if field.type == pa.string():
-        return pa.array(values.astype(object).where(values.notna(), None).tolist(), field.type)
-    numbers = values.to_numpy(field.type.to_pandas_dtype(), na_value=np.nan) if field.nullable else values
-    return pa.array(np.asarray(numbers, field.type.to_pandas_dtype()), from_pandas=field.nullable)
-
-
-def _check_columns(names: list[str], path: Path) -> None:
-    for name in names:
-        if name not in COLUMNS:
-            raise AttributionsError(f"{path}: unknown column '{name}'; {did_you_mean(name, COLUMNS)}")
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise AttributionsError(f"{path}: missing column(s) {', '.join(missing)}: ask about these again")
-
-
 def _check_rows(frame: pd.DataFrame, path: Path) -> None:
-    for name in COLUMNS:
-        if name not in (*NULLABLE, "score") and frame[name].isna().any():
-            raise AttributionsError(f"{path}: column '{name}' has a null; only {', '.join(NULLABLE)} may")
-    _refuse(frame, frame["label"] != 1, path, "a real image was made by no generator")
-    _refuse(frame, frame.duplicated(KEY), path, "this row stands twice")
+    _TABLE.check_rows(frame, path)
+    _TABLE.refuse(frame, frame["label"] != 1, path, "a real image was made by no generator")
     if frame.empty:
         return
     for name in ("detector", "trained_on", "tested_on"):
         other = frame[name] != frame[name].iloc[0]
-        _refuse(frame, other, path, f"this row has another {name} than the first")
+        _TABLE.refuse(frame, other, path, f"this row has another {name} than the first")
     classes = list(frame["classes"].iloc[0])
     others = [list(known) != classes for known in frame["classes"]]
-    _refuse(frame, np.array(others), path, f"the classes are not {', '.join(classes)} as in the first row")
+    _TABLE.refuse(
+        frame, np.array(others), path, f"the classes are not {', '.join(classes)} as in the first row"
+    )
     scored = (frame["status"] == OK).to_numpy(bool)
     said = (frame["answer"].notna() | frame["logits"].notna() | frame["score"].notna()).to_numpy(bool)
-    _refuse(frame, ~scored & said, path, "there is an answer though the status is not ok")
+    _TABLE.refuse(frame, ~scored & said, path, "there is an answer though the status is not ok")
     _check_answers(frame, scored, classes, path)
 
 
@@ -135,22 +101,18 @@ def _check_answers(frame: pd.DataFrame, scored: np.ndarray, classes: list[str], 
         ok and (np.shape(logits) != (len(classes),) or not np.isfinite(np.asarray(logits)).all())
         for ok, logits in zip(scored, frame["logits"], strict=True)
     ]
-    _refuse(frame, np.array(wrong), path, "there is not one finite logit a class though the status is ok")
+    _TABLE.refuse(
+        frame, np.array(wrong), path, "there is not one finite logit a class though the status is ok"
+    )
     if not scored.any():
         return
     rows = frame[scored]
     logits_NK = np.stack([np.asarray(logits) for logits in rows["logits"]])
     score_N = rows["score"].to_numpy(np.float32)
-    _refuse(rows, score_N != logits_NK.max(1).astype(np.float32), path, "the score is not the largest logit")
+    _TABLE.refuse(
+        rows, score_N != logits_NK.max(1).astype(np.float32), path, "the score is not the largest logit"
+    )
     below = score_N < rows["unknown_below"].to_numpy(np.float64, na_value=-np.inf)
     expected = np.where(below, UNKNOWN, np.array(classes, object)[logits_NK.argmax(1)])
     wrong_answer = rows["answer"].astype(object).to_numpy() != expected
-    _refuse(rows, wrong_answer, path, "the answer does not follow from the logits")
-
-
-def _refuse(frame: pd.DataFrame, wrong: "pd.Series[bool] | np.ndarray", path: Path, what: str) -> None:
-    """Raise for the first row that is `wrong`, naming it."""
-    if count := int(np.sum(wrong)):
-        row = frame.iloc[int(np.argmax(np.asarray(wrong)))]
-        where = ", ".join(f"{name} {row[name]}" for name in reversed(KEY))
-        raise AttributionsError(f"{path}: {what} ({where}; {count} such row(s))")
+    _TABLE.refuse(rows, wrong_answer, path, "the answer does not follow from the logits")

@@ -10,10 +10,16 @@ resize(0.5)   both sides times a factor (a number with a decimal point; above 1.
 resize(112)   the shorter side brought to so many pixels, aspect kept; a smaller picture stays as it is
 jpeg(65)      baseline JPEG, chroma 4:2:0, IJG quality
 webp(75)      lossy WebP quality
+avif(50)      lossy AVIF quality, chroma 4:2:0
 blur(3)       Gaussian, sigma in pixels
 noise(0.02)   Gaussian, standard deviation as a share of the range from black to white
 crop(0.5)     a window of that share of both sides, at a random place
 crop(128)     a square window of that side in pixels; on a side where the picture is smaller it stays whole
+centre(0.5)   the same window in the middle; centre(450) likewise
+square(256)   a square window of that side, at a random place; a smaller picture is mirrored outwards.
+              square(256,1000): of a side drawn from 256 to the picture's shorter side, at most 1000
+to(256)       both sides brought to so many pixels, whatever the aspect was: Lanczos over 8 x 8 pixels, not
+              antialiased, as OpenCV does it
 zoom(256)     a window of 8 % to all of the area, 3:4 to 4:3 in shape, brought to a square of that side
 flip          mirrored left to right
 """
@@ -25,7 +31,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from assets.errors import AssayError, did_you_mean
 from assets.picture import MAX_PIXELS, PictureError, decode, encode
@@ -56,13 +62,16 @@ class Step(NamedTuple):
         texts = [str(end) if rule.whole else str(end).removesuffix(".0") for end in ends]
         return f"{self.name}({','.join(texts)}){_chance(self.probability)}"
 
-    def drawn(self, random: np.random.Generator) -> Number:
-        """This picture's argument."""
-        if self.low == self.high:
+    def drawn(self, random: np.random.Generator, shorter: int) -> Number:
+        """The argument for one picture, whose shorter side has so many pixels."""
+        high = self.high
+        if self.name == "square":  # what is drawn has to fit
+            high = max(self.low, min(high, shorter))
+        if self.low == high:
             return self.low
         if isinstance(self.low, int):
-            return int(random.integers(self.low, int(self.high), endpoint=True))
-        return float(random.uniform(self.low, self.high))
+            return int(random.integers(self.low, int(high), endpoint=True))
+        return float(random.uniform(self.low, high))
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,9 @@ class Recipe:
         """The degraded pixels, or the bytes whose pixels are what comes out."""
         data: bytes | None = None
         for step in self.operations(random):
-            value = step.drawn(random)
             if data is not None:
                 pixels, data = decode(data), None
+            value = step.drawn(random, min(pixels.shape[:2]))
             if step.name in _CODECS:
                 data = _compressed(pixels, step.name, int(value))
             else:
@@ -180,6 +189,7 @@ _RULES: dict[str, _Rule | None] = {
     ),
     "jpeg": _Rule("a quality (whole, 1 to 100)", (1, 100), None),
     "webp": _Rule("a quality (whole, 1 to 100)", (1, 100), None),
+    "avif": _Rule("a quality (whole, 1 to 100)", (1, 100), None),
     "blur": _Rule("sigma in pixels (0 to 50)", None, (0, 50)),
     "noise": _Rule("a standard deviation as a share of black to white (0 to 1)", None, (0, 1)),
     "crop": _Rule(
@@ -188,6 +198,14 @@ _RULES: dict[str, _Rule | None] = {
         (0, 1),
         above=True,
     ),
+    "centre": _Rule(
+        "pixels (whole, 8 to 16383) or a share (with a decimal point, above 0.0, at most 1.0)",
+        (8, 16383),
+        (0, 1),
+        above=True,
+    ),
+    "square": _Rule("pixels (whole, 8 to 8192)", (8, 8192), None),
+    "to": _Rule("pixels (whole, 8 to 8192)", (8, 8192), None),
     "zoom": _Rule("pixels (whole, 8 to 16383)", (8, 16383), None),
     "flip": None,
 }
@@ -226,6 +244,11 @@ def _parse_step(text: str) -> Step | Choice:
     name, arguments, chance = match.groups()
     if name not in _RULES:
         raise _Refused(f"unknown operation '{name}'; {did_you_mean(name, _RULES)}")
+    if name == "avif" and not features.check("avif"):
+        raise _Refused(
+            f"'{text}': the Pillow that is installed here was built without AVIF; "
+            "`pip install --force-reinstall pillow` brings one that has it"
+        )
     low, high = _parse_range(name, text, [part.strip() for part in (arguments or "").split(",")])
     return Step(name, low, high, _parse_probability(text, chance))
 
@@ -304,11 +327,57 @@ def _noise(pixels: np.ndarray, share: Number, random: np.random.Generator) -> np
 
 def _crop(pixels: np.ndarray, value: Number, random: np.random.Generator) -> np.ndarray:
     height, width = pixels.shape[:2]
-    sides = [value if isinstance(value, int) else max(1, round(side * value)) for side in (height, width)]
-    tall, wide = min(height, sides[0]), min(width, sides[1])
+    tall, wide = _window(pixels, value)
     top = random.integers(height - tall, endpoint=True)
     left = random.integers(width - wide, endpoint=True)
     return pixels[top : top + tall, left : left + wide]
+
+
+def _centre(pixels: np.ndarray, value: Number, _: np.random.Generator) -> np.ndarray:
+    """Where torchvision's CenterCrop has it: a half is rounded to the even number."""
+    height, width = pixels.shape[:2]
+    tall, wide = _window(pixels, value)
+    top, left = round((height - tall) / 2), round((width - wide) / 2)
+    return pixels[top : top + tall, left : left + wide]
+
+
+def _window(pixels: np.ndarray, value: Number) -> tuple[int, int]:
+    """Height and width of a window: pixels of a side, or a share of each; at most those of the picture."""
+    height, width = pixels.shape[:2]
+    if isinstance(value, int):
+        return min(height, value), min(width, value)
+    return max(1, round(height * value)), max(1, round(width * value))
+
+
+def _square(pixels: np.ndarray, side: Number, random: np.random.Generator) -> np.ndarray:
+    """Mirrored outwards in equal parts on both ends, the edge pixel not repeated."""
+    missing = [max(0, int(side) - length) for length in pixels.shape[:2]]
+    if any(missing):
+        both = [(many // 2, many - many // 2) for many in missing]
+        pixels = np.pad(pixels, (*both, (0, 0)), "reflect")
+    return _crop(pixels, int(side), random)
+
+
+def _to(pixels: np.ndarray, side: Number, _: np.random.Generator) -> np.ndarray:
+    """OpenCV's INTER_LANCZOS4, to within one of its rounded 8-bit levels: columns first, then rows."""
+    values = pixels.astype(np.float32)
+    for axis in (1, 0):
+        values = _eight_taps(values.swapaxes(0, axis), int(side)).swapaxes(0, axis)
+    return _to_uint8(values)
+
+
+def _eight_taps(values: np.ndarray, side: int) -> np.ndarray:
+    """The first axis of (L, ..., 3) brought to `side`: each place from the eight nearest, edges repeated."""
+    length = len(values)
+    place = (np.arange(side) + 0.5) * (length / side) - 0.5
+    near = np.floor(place).astype(int)[:, None] + np.arange(-3, 5)
+    weight = np.sinc(near - place[:, None]) * np.sinc((near - place[:, None]) / 4)
+    weight = (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    near = near.clip(0, length - 1)
+    made = np.zeros((side, *values.shape[1:]), np.float32)
+    for tap in range(8):
+        made += values[near[:, tap]] * weight[:, tap, None, None]
+    return made
 
 
 def _zoom(pixels: np.ndarray, side: Number, random: np.random.Generator) -> np.ndarray:
@@ -338,10 +407,13 @@ _OPERATIONS: dict[str, Operation] = {
     "blur": _blur,
     "noise": _noise,
     "crop": _crop,
+    "centre": _centre,
+    "square": _square,
+    "to": _to,
     "zoom": _zoom,
     "flip": _flip,
 }
-_CODECS = {"jpeg": 65500, "webp": 16383}
+_CODECS = {"jpeg": 65500, "webp": 16383, "avif": 32768}
 """Codec -> the longest side in pixels that it can hold."""
 
 
@@ -352,6 +424,8 @@ def _compressed(pixels: np.ndarray, codec: str, quality: int) -> bytes:
     pixels = np.ascontiguousarray(pixels)
     if codec == "jpeg":
         return encode(pixels, "JPEG", quality=quality, subsampling="4:2:0")
+    if codec == "avif":  # one thread: tiles, and with them the bytes, would follow the number of cores
+        return encode(pixels, "AVIF", quality=quality, subsampling="4:2:0", speed=6, max_threads=1)
     return encode(pixels, "WEBP", quality=quality, method=4)
 
 

@@ -174,6 +174,56 @@ class Given(Judge):
     trained on here (of all generators, if nothing is trained here)."""
 
 
+class Sample(Section):
+    """A part of the training images: fewer of them, fewer classes or contents, or alike in both classes.
+
+    Choices are nested: a sample of more images, or of more classes, holds every smaller one.
+    """
+
+    of: tuple[str, ...] | None = None
+    """The generators whose images are taken."""
+    until: str | None = Field(None, pattern=r"^\d{4}-\d{2}(-\d{2})?$")
+    """Instead of `of`: every generator published up to then, YYYY-MM or 'YYYY-MM-DD' in quotes."""
+    images: int | None = Field(None, ge=2)
+    """Generated training images in all, spread evenly over generators and classes, and as many real ones."""
+    classes: int | None = Field(None, ge=1)
+    """Only images of so many classes."""
+    per_class: int | None = Field(None, ge=1)
+    """Generated training images of every class and generator, and as many real ones of every class."""
+    contents: tuple[str, ...] | None = Field(None, min_length=1)
+    """Only images that show these: photo, painting, face, other."""
+    real_sides: tuple[int, int] | None = None
+    """Only real images with both sides in this range of pixels."""
+    real_quality: int | None = Field(None, ge=1, le=100)
+    """Only real JPEGs of this quality."""
+    balance: bool = False
+    """Of each class as many real images as generated ones."""
+    prepare: "str | Recipes" = ""
+    """Recipe by which images, of train and val, are brought into one form before they are learnt from."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Sample":
+        if (self.of is None) == (self.until is None):
+            raise ValueError("give either 'of', the generators, or 'until', a date")
+        if self.of is not None and (not self.of or len(set(self.of)) < len(self.of)):
+            raise ValueError("'of' must name at least one generator, and none twice")
+        if self.images is not None and self.per_class is not None:
+            raise ValueError("'images' and 'per_class' both say how many: give one of them")
+        if self.real_sides is not None and self.real_sides[0] > self.real_sides[1]:
+            raise ValueError("'real_sides' must be LOW, HIGH with LOW <= HIGH")
+        return self
+
+
+class Recipes(Section):
+    """One recipe for real images, another for generated ones; an empty one leaves them as they are."""
+
+    real: str = ""
+    generated: str = ""
+
+    def __str__(self) -> str:
+        return f"real: {self.real or 'as they are'}; generated: {self.generated or 'as they are'}"
+
+
 class Train(Section):
     """What detectors are trained on, and with which seeds."""
 
@@ -181,6 +231,8 @@ class Train(Section):
     """One at a time."""
     sets: dict[str, tuple[str, ...]]
     """Several together: name -> generators."""
+    samples: dict[str, Sample]
+    """Parts of the images of one or several: name -> which."""
     seeds: tuple[int, ...] = Field(min_length=1)
 
     @field_validator("generators", "seeds")

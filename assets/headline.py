@@ -1,29 +1,45 @@
 """The few numbers that a reader wants first, and what they mean in plain words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 from assets.bootstrap import interval
 from assets.cells import ALL, CELL, Cell, Estimate
-from assets.grids import sensible_places
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
+from assets.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
 from assets.params import CLEAN, Params
-from assets.tabulate import Tabulated
+from assets.results import Results
+from assets.shortcuts import SHOWN
+from assets.tables.cell_table import difference, sensible_places
 
-Audits = dict[str, dict[str, Any]]
-"""Generator -> its audit.json."""
+Number = dict[str, float | None]
+"""{value, low, high}; null where there is no data, or no interval."""
 
-_METRICS = ("auroc", "accuracy", "balanced_accuracy", "ap")
+_METRICS = ("auroc", "accuracy", "balanced_accuracy", "ap", "accuracy_real", "accuracy_generated", "ece")
+_RANKS = 0.7
+"""AUROC from which scores are said to rank images usefully."""
+_BELOW_REACH = 0.1
+"""How far the share called rightly at 0.5 may lie below what the AUROC promises."""
+_MISCALIBRATED = 0.15
+"""ECE from which scores are not to be read as probabilities."""
+_MOST_PLACES = 6
 
 
-def headline(tabulated: Tabulated, params: Params, audits: Audits) -> dict[str, Any]:
+def headline(results: Results) -> dict[str, Any]:
     """Headline numbers, ready for JSON; a number is {value, low, high}, null where there is no data.
 
-    `trust`: per test generator, the detector with the highest AUROC among those that were not trained on
-    it and among those that were. `worst_generator_drop`: the pair whose AUROC lies furthest below the
-    same detector's on the generator it was trained on. `worst_condition_drop`: the detector and condition
-    with the largest fall of the in-domain AUROC from clean.
+    `detectors`: every mean of `assets.means.MEANS`, clean and over the degradations. `ranking`: by mean
+    cross-generator AUROC. `worst_generators`: of each detector, the test generator on which trainings on
+    others do worst on average. `trust`: per test generator, the detector with the highest AUROC among those
+    that were not trained on it and among those that were. `worst_generator_drop`: the pair whose AUROC lies
+    furthest below the same detector's on the generator it was trained on. `worst_condition_drop`: the
+    detector and condition with the largest fall of the in-domain AUROC (of the plain mean, where nothing is
+    in-domain) from clean; `by` is the fall. `thresholds`: detectors that rank images better than P = 0.5
+    divides them. `leaks_left_out`: test images that count for no detector, by image set. `missing`: cells
+    without data. `audit`: verdicts; `audit_together`: of all generators at once; `alarms`: what gave the
+    class away.
     """
+    params, tabulated = results.params, results.tabulated
     level = params.report.level
     found = {cell.key: cell for cell in tabulated.means}
     return {
@@ -37,60 +53,90 @@ def headline(tabulated: Tabulated, params: Params, audits: Audits) -> dict[str, 
             }
             for detector in params.scorers
         },
-        "ranking": _ranking(tabulated, params),
+        "ranking": _ranking(found, params),
+        "worst_generators": {
+            detector: _worst_generator(detector, found, params) for detector in params.scorers
+        },
         "trust": [_trust(name, tabulated.cells, level) for name in params.generators],
         "worst_generator_drop": _worst_generator_drop(tabulated.cells, level),
         "worst_condition_drop": _worst_condition_drop(found, params),
-        "audit": {name: audits[name]["verdict"] for name in params.generators},
+        "thresholds": [
+            bad for detector in params.scorers if (bad := _threshold(detector, found, level)) is not None
+        ],
+        "audit": {name: results.audits[name]["verdict"] for name in params.generators},
+        "audit_together": results.whole.get("verdict"),
+        "alarms": {name: _alarms(results.audits[name]) for name in params.generators},
+        "leaks_left_out": dict(tabulated.left_out),
+        "missing": _missing(tabulated.cells, params),
     }
 
 
-def sentences(numbers: dict[str, Any], params: Params, audits: Audits) -> list[str]:
+def sentences(numbers: dict[str, Any], results: Results) -> list[str]:
     """The headline numbers in plain words."""
+    return [text for _, text in findings(numbers, results)]
+
+
+def findings(numbers: dict[str, Any], results: Results) -> list[tuple[str, str]]:
+    """The same, each with a word or two that say what it is about."""
     said = [
-        _say_ranking(numbers),
-        _say_untrusted(numbers["trust"]),
-        _say_generator_drop(numbers["worst_generator_drop"]),
-        _say_condition_drop(numbers["worst_condition_drop"]),
-        _say_audit(params, audits),
+        ("Most trustworthy", _say_ranking(numbers)),
+        ("New families", _say_families(numbers)),
+        ("Not to be trusted", _say_untrusted(numbers["trust"])),
+        ("New generators", _say_generator_drop(numbers["worst_generator_drop"])),
+        ("Degradation", _say_condition_drop(numbers["worst_condition_drop"])),
+        ("Thresholds", _say_thresholds(numbers["thresholds"])),
+        ("Probabilities", _say_calibration(numbers)),
+        ("Audit", _say_audit(numbers)),
+        ("Left out", _say_left_out(numbers["leaks_left_out"])),
+        ("Missing", _say_missing(numbers["missing"])),
     ]
-    return [sentence for sentence in said if sentence]
+    return [(topic, text) for topic, text in said if text]
 
 
-def shown(number: dict[str, float | None] | None) -> str:
-    """`0.87 (0.83–0.90)`, with the digits that the interval supports."""
+def shown(number: Mapping[str, float | None] | None, places: int | None = None) -> str:
+    """`0.87 (0.83–0.90)`, with the digits that the interval supports, or at least `places` of them."""
     if number is None or number["value"] is None:
         return "no data"
     value, low, high = number["value"], number["low"], number["high"]
     if low is None or high is None:
-        return f"{value:.2f}"
-    places = sensible_places([(low, high)])
+        return f"{value:.{places or 2}f}"
+    places = max(places or 0, sensible_places([(low, high)]))
+    value, low, high = (round(one, places) + 0.0 for one in (value, low, high))  # no "-0.00"
     joint = "–" if low >= 0 else " to "
     return f"{value:.{places}f} ({low:.{places}f}{joint}{high:.{places}f})"
 
 
-def _ranking(tabulated: Tabulated, params: Params) -> dict[str, Any] | None:
+def _ranking(found: Mapping[Any, Cell], params: Params) -> dict[str, Any] | None:
     """Detectors by mean cross-generator AUROC, and the lead of the first over the second."""
     means = {
-        cell.detector: cell
-        for cell in tabulated.means
-        if cell.key == (CROSS_GENERATOR, cell.detector, ALL, ALL, CLEAN) and cell.num_cells
+        detector: cell
+        for detector in params.scorers
+        if (cell := found.get((CROSS_GENERATOR, detector, ALL, ALL, CLEAN))) is not None and cell.num_cells
     }
     order = sorted(means, key=lambda name: (-(means[name].metrics["auroc"].value or 0), name))
     if not order:
         return None
     lead = None
     if len(order) > 1:
-        lead = _number(
-            _difference(*(means[name].metrics["auroc"] for name in order[:2])), params.report.level
-        )
+        lead = _number(difference(*(means[name].metrics["auroc"] for name in order[:2])), params.report.level)
     return {"detectors": order, "num_cells": means[order[0]].num_cells, "lead": lead}
 
 
-def _difference(one: Estimate, other: Estimate) -> Estimate:
-    """Paired: both were drawn with the same groups."""
-    draws = None if one.draws is None or other.draws is None else one.draws - other.draws
-    return Estimate((one.value or 0) - (other.value or 0), draws)
+def _worst_generator(detector: str, found: Mapping[Any, Cell], params: Params) -> dict[str, Any] | None:
+    means = [
+        cell
+        for name in params.generators
+        if (cell := found.get((CROSS_GENERATOR, detector, ALL, name, CLEAN))) is not None
+        and _auroc(cell) is not None
+    ]
+    if len(means) < 2:
+        return None
+    worst = min(means, key=lambda cell: _auroc(cell) or 0)
+    return {
+        "tested_on": worst.tested_on,
+        "num_cells": worst.num_cells,
+        "auroc": _number(worst.metrics["auroc"], params.report.level),
+    }
 
 
 def _trust(tested_on: str, cells: Sequence[Cell], level: float) -> dict[str, Any]:
@@ -116,24 +162,24 @@ def _best(cells: Sequence[Cell], level: float) -> dict[str, Any] | None:
 
 
 def _worst_generator_drop(cells: Sequence[Cell], level: float) -> dict[str, Any] | None:
-    clean = [cell for cell in cells if cell.condition == CLEAN and _auroc(cell) is not None]
-    own = {(cell.detector, cell.trained_on): cell for cell in clean if cell.trained_on == cell.tested_on}
-    drops = [
-        (own[cell.detector, cell.trained_on], cell)
-        for cell in clean
-        if (cell.detector, cell.trained_on) in own
+    clean = [
+        cell for cell in cells if cell.kind == CELL and cell.condition == CLEAN and _auroc(cell) is not None
     ]
-    return _largest([(one, other) for one, other in drops if one is not other], level)
+    own = {(cell.detector, cell.trained_on): cell for cell in clean if cell.trained_on == cell.tested_on}
+    pairs = [(own.get((cell.detector, cell.trained_on)), cell) for cell in clean]
+    return _largest([(one, other) for one, other in pairs if one is not None and one is not other], level)
 
 
-def _worst_condition_drop(found: dict[Any, Cell], params: Params) -> dict[str, Any] | None:
+def _worst_condition_drop(found: Mapping[Any, Cell], params: Params) -> dict[str, Any] | None:
     pairs = []
     for detector in params.scorers:
-        clean = found.get((IN_DOMAIN, detector, ALL, ALL, CLEAN))
         for condition in params.degrade:
-            other = found.get((IN_DOMAIN, detector, ALL, ALL, condition))
-            if clean and other and None not in (_auroc(clean), _auroc(other)):
-                pairs.append((clean, other))
+            for kind in (IN_DOMAIN, PLAIN_MEAN):
+                clean = found.get((kind, detector, ALL, ALL, CLEAN))
+                other = found.get((kind, detector, ALL, ALL, condition))
+                if clean and other and None not in (_auroc(clean), _auroc(other)):
+                    pairs.append((clean, other))
+                    break
     return _largest(pairs, params.report.level)
 
 
@@ -143,12 +189,52 @@ def _largest(pairs: Sequence[tuple[Cell, Cell]], level: float) -> dict[str, Any]
         return None
     before, after = max(pairs, key=lambda pair: (_auroc(pair[0]) or 0) - (_auroc(pair[1]) or 0))
     return {
+        "kind": after.kind,
         "detector": after.detector,
         "trained_on": after.trained_on,
         "tested_on": after.tested_on,
         "condition": after.condition,
         "from": _number(before.metrics["auroc"], level),
         "to": _number(after.metrics["auroc"], level),
+        "by": _number(difference(before.metrics["auroc"], after.metrics["auroc"]), level),
+    }
+
+
+def _threshold(detector: str, found: Mapping[Any, Cell], level: float) -> dict[str, Any] | None:
+    """A detector that ranks images well and divides them badly, on generators that it has not seen.
+
+    What an AUROC promises: were the scores of both classes normal with one variance, the best threshold
+    would call a share of Phi(Phi^-1(AUROC) / sqrt 2) of each class rightly.
+    """
+    for kind in (CROSS_GENERATOR, PLAIN_MEAN):
+        cell = found.get((kind, detector, ALL, ALL, CLEAN))
+        if cell is None or (value := _auroc(cell)) is None:
+            continue
+        real, generated = (cell.metrics[f"accuracy_{name}"].value for name in ("real", "generated"))
+        if real is None or generated is None or value < _RANKS:
+            return None
+        normal = NormalDist()
+        within_reach = normal.cdf(normal.inv_cdf(min(value, 1 - 1e-9)) / 2**0.5)
+        if within_reach - (real + generated) / 2 <= _BELOW_REACH:
+            return None
+        return {"detector": detector, "kind": kind, **(_numbers(cell, level) or {})}
+    return None
+
+
+def _alarms(audit: Mapping[str, Any]) -> list[str]:
+    """The feature sets that give the class away by themselves, those about what is shown left out."""
+    features = audit.get("features", {})
+    return [name for name, found in features.items() if name not in ("all", *SHOWN) and found["alarm"]]
+
+
+def _missing(cells: Sequence[Cell], params: Params) -> dict[str, Any]:
+    """Cells without data, and the detectors that have none with data."""
+    own = [cell for cell in cells if cell.kind == CELL]
+    alive = {cell.detector for cell in own if cell.num_cells}
+    return {
+        "detectors": [name for name in params.scorers if name not in alive],
+        "cells": sum(not cell.num_cells for cell in own),
+        "of": len(own),
     }
 
 
@@ -163,10 +249,14 @@ def _say_ranking(numbers: dict[str, Any]) -> str:
     first = numbers["detectors"][order[0]]
     text = (
         f"On generators it was not trained on, {order[0]} does best: AUROC "
-        f"{shown(first[CROSS_GENERATOR]['clean']['auroc'])}, the mean over {ranking['num_cells']} pairs of "
-        f"training and test generator; on its own generators it reaches "
-        f"{shown((first[IN_DOMAIN]['clean'] or {}).get('auroc'))}."
+        f"{shown(first[CROSS_GENERATOR]['clean']['auroc'])}, the mean over "
+        f"{_counted(ranking['num_cells'], 'pair')} of training and test generator"
     )
+    own = (first[IN_DOMAIN]["clean"] or {}).get("auroc")
+    text += f"; on its own generators it reaches {shown(own)}." if own else "."
+    worst = numbers["worst_generators"][order[0]]
+    if worst is not None:
+        text += f" It is weakest on {worst['tested_on']}: {shown(worst['auroc'])}{_guessing(worst['auroc'])}."
     if len(order) < 2:
         return text
     second = numbers["detectors"][order[1]][CROSS_GENERATOR]["clean"]["auroc"]
@@ -174,6 +264,22 @@ def _say_ranking(numbers: dict[str, Any]) -> str:
     sure = lead["low"] is not None and lead["low"] > 0
     verdict = "a clear lead of" if sure else "too close to call, the lead being"
     return f"{text} Next comes {order[1]} with {shown(second)}: {verdict} {shown(lead)}."
+
+
+def _say_families(numbers: dict[str, Any]) -> str:
+    """How the detector that does best fares where not even a relative was trained on."""
+    if numbers["ranking"] is None:
+        return ""
+    first = numbers["ranking"]["detectors"][0]
+    of = numbers["detectors"][first]
+    near, far = (of[kind]["clean"] for kind in (CROSS_GENERATOR, CROSS_FAMILY))
+    if far is None or far["auroc"] == near["auroc"]:
+        return ""
+    one, other = _told_apart(near["auroc"], far["auroc"])
+    return (
+        f"With relatives of the training generator left out too (cross_family), {first} has {other} instead "
+        f"of {one}: expect that on a new kind of generator{_guessing(far['auroc'])}."
+    )
 
 
 def _say_untrusted(trust: Sequence[dict[str, Any]]) -> str:
@@ -186,43 +292,148 @@ def _say_untrusted(trust: Sequence[dict[str, Any]]) -> str:
 
 
 def _say_generator_drop(drop: dict[str, Any] | None) -> str:
-    if drop is None or drop["from"]["value"] <= drop["to"]["value"]:
+    if drop is None:
         return ""
+    if not _measurable(drop["by"]):
+        return "No detector does measurably worse on another generator than on the one it was trained on."
+    one, other = _told_apart(drop["from"], drop["to"])
     return (
         f"Worst drop across generators: {drop['detector']} trained on {drop['trained_on']} falls from "
-        f"{shown(drop['from'])} there to {shown(drop['to'])} on {drop['tested_on']}{_guessing(drop['to'])}."
+        f"{one} there to {other} on {drop['tested_on']}{_guessing(drop['to'])}."
     )
 
 
 def _say_condition_drop(drop: dict[str, Any] | None) -> str:
-    if drop is None or drop["from"]["value"] <= drop["to"]["value"]:
+    if drop is None:
         return ""
+    where = "of its own generators" if drop["kind"] == IN_DOMAIN else "of all test sets"
+    if not _measurable(drop["by"]):
+        return (
+            f"No condition hurts measurably: the largest fall of AUROC, of {drop['detector']} under "
+            f"{drop['condition']} on images {where}, is {shown(drop['by'], _digits(drop['by']))}."
+        )
+    one, other = _told_apart(drop["from"], drop["to"])
     return (
-        f"Worst drop across conditions: {drop['detector']} falls from {shown(drop['from'])} on clean images "
-        f"of its own generators to {shown(drop['to'])} under {drop['condition']}{_guessing(drop['to'])}."
+        f"Worst drop across conditions: {drop['detector']} falls from {one} on clean images "
+        f"{where} to {other} under {drop['condition']}{_guessing(drop['to'])}."
     )
 
 
-def _guessing(number: dict[str, float | None]) -> str:
+def _say_thresholds(thresholds: Sequence[dict[str, Any]]) -> str:
+    """Detectors whose threshold fails though their ranking does not."""
+    if not thresholds:
+        return ""
+    worst = min(
+        thresholds, key=lambda one: one["accuracy_real"]["value"] + one["accuracy_generated"]["value"]
+    )
+    where = "that it was not trained on" if worst["kind"] == CROSS_GENERATOR else "of this benchmark"
+    names = [one["detector"] for one in thresholds]
+    val = worst["balanced_accuracy"]["value"]
+    text = (
+        f"{_listed(names)} rank{'s' if len(names) == 1 else ''} images better than P = 0.5 divides them: the "
+        f"threshold fails, not the detector. {worst['detector']}, for one, has AUROC {shown(worst['auroc'])} "
+        f"on generators {where}, but calls {_percent(worst['accuracy_generated'])} of the generated and "
+        f"{_percent(worst['accuracy_real'])} of the real images rightly at 0.5"
+    )
+    if val is None:
+        return f"{text}; set it anew."
+    return (
+        f"{text}; with the threshold from its validation images the mean of the two is {val * 100:.0f} %. "
+        "Set it on images like those that you expect."
+    )
+
+
+def _say_calibration(numbers: dict[str, Any]) -> str:
+    """Detectors whose probabilities are far off on generators that they have not seen."""
+    off = {}
+    for name, of in numbers["detectors"].items():
+        found = of[CROSS_GENERATOR]["clean"] or of[PLAIN_MEAN]["clean"]
+        if found is not None and (found["ece"]["value"] or 0) >= _MISCALIBRATED:
+            off[name] = found["ece"]
+    if not off:
+        return ""
+    worst = max(off, key=lambda name: (off[name]["value"], name))
+    return (
+        f"Do not read the scores of {_listed(list(off))} as probabilities on generators that they were not "
+        f"trained on: they are {off[worst]['value']:.2f} off on average for {worst} (ECE; 0 is perfect)."
+    )
+
+
+def _say_audit(numbers: Mapping[str, Any]) -> str:
+    leaks = [name for name, verdict in numbers["audit"].items() if verdict != "clean"]
+    clean = [name for name in numbers["audit"] if name not in leaks]
+    together = numbers["audit_together"]
+    if not leaks:
+        text = (
+            "The audit found no shortcut: format, size, length, JPEG settings and metadata of the files do "
+            f"not tell real from generated images for {_listed(clean)}."
+        )
+        return text if together in (None, "clean") else f"{text} For all of them together, they do."
+    named = [
+        f"{name} ({', '.join(numbers['alarms'][name])})" if numbers["alarms"][name] else name
+        for name in leaks
+    ]
+    text = (
+        f"The audit warns: how files were made alone tells real from generated images for {_listed(named)}; "
+        "scores there may rest on that, not on what the images show."
+    )
+    return f"{text} No shortcut was found for {_listed(clean)}." if clean else text
+
+
+def _say_left_out(left_out: Mapping[str, int]) -> str:
+    if not left_out:
+        return ""
+    counts = [f"{count:,} of {name}" for name, count in left_out.items()]
+    return (
+        f"Test images that share a group, or nearly all pixels, with training images count for no detector: "
+        f"{_listed(counts)}."
+    )
+
+
+def _say_missing(missing: Mapping[str, Any]) -> str:
+    if not missing["cells"]:
+        return ""
+    text = f"{missing['cells']:,} of {missing['of']:,} cells have no data; means leave them out."
+    if missing["detectors"]:
+        text += f" Nothing is known about {_listed(missing['detectors'])}."
+    return text
+
+
+def _guessing(number: Number) -> str:
     low, high = number["low"], number["high"]
     if low is None or high is None or low > 0.5:
         return ""
     return ", worse than guessing (0.5)" if high < 0.5 else ", no better than guessing (0.5)"
 
 
-def _say_audit(params: Params, audits: Audits) -> str:
-    leaks = [name for name in params.generators if audits[name]["verdict"] != "clean"]
-    clean = [name for name in params.generators if name not in leaks]
-    if not leaks:
-        return (
-            "The audit found no shortcut: format, size, length and JPEG settings of the files do not tell "
-            f"real from generated images for {_listed(clean)}."
-        )
-    text = (
-        f"The audit warns: file metadata alone tells real from generated images for {_listed(leaks)}; scores "
-        "there may rest on how files were made, not on what they show."
-    )
-    return f"{text} No shortcut was found for {_listed(clean)}." if clean else text
+def _measurable(by: Number) -> bool:
+    """Whether a fall is one: its interval lies above 0; without an interval, the fall itself."""
+    bound = by["value"] if by["low"] is None else by["low"]
+    return bound is not None and bound > 0
+
+
+def _told_apart(one: Number, other: Number) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to see which is larger."""
+    for places in range(2, _MOST_PLACES + 1):
+        if f"{one['value']:.{places}f}" != f"{other['value']:.{places}f}":
+            break
+    return shown(one, places), shown(other, places)
+
+
+def _digits(number: Number) -> int:
+    """Digits after the point that a small number needs not to read as 0."""
+    for places in range(2, _MOST_PLACES):
+        if any(digit in "123456789" for digit in f"{number['value']:.{places}f}"):
+            return places
+    return 2
+
+
+def _percent(number: Number) -> str:
+    return "no data" if number["value"] is None else f"{number['value'] * 100:.0f} %"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _numbers(cell: Cell | None, level: float) -> dict[str, Any] | None:
@@ -231,7 +442,7 @@ def _numbers(cell: Cell | None, level: float) -> dict[str, Any] | None:
     return {name: _number(cell.metrics[name], level) for name in _METRICS}
 
 
-def _number(estimate: Estimate, level: float) -> dict[str, float | None]:
+def _number(estimate: Estimate, level: float) -> Number:
     low, high = interval(estimate.draws, level) or (None, None)
     values = {"value": estimate.value, "low": low, "high": high}
     return {name: None if value is None else round(value, 6) for name, value in values.items()}

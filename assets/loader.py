@@ -23,7 +23,15 @@ def read_side(folder: Path, side: str) -> pd.DataFrame:
     Raises:
         AssayError: the table is not there or damaged.
     """
-    path = folder / SPLIT
+    return read_rows(folder / SPLIT, side)
+
+
+def read_rows(path: Path, side: str) -> pd.DataFrame:
+    """The rows of any table with `id` and `side` that are on one side, sorted by id.
+
+    Raises:
+        AssayError: the table is not there or damaged.
+    """
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from assets.detection import Attributor, Detector, Given, Judge, Train
+from assets.detection import Attributor, Detector, Given, Judge, Recipes, Train
 from assets.errors import did_you_mean
 from assets.section import Name, ParamsError, Section, explain
 from assets.yaml12 import read_yaml
@@ -203,12 +203,32 @@ class Split(Section):
 
 
 class Audit(Section):
-    """The shortcut audit: metadata alone against the label."""
+    """The shortcut audit: what files say about themselves against the label."""
 
     folds: int = Field(5, ge=2)
     """Cross-validation folds (over groups)."""
     alarm: float = Field(0.6, gt=0.5, lt=1)
     """A feature set whose AUROC interval lies wholly above this gives the class away."""
+    look: int = Field(1000, ge=0)
+    """Images a class that are opened for what no manifest says (metadata, brightness, watermarks)."""
+
+
+class SpectrumSpec(Section):
+    """Average Fourier spectra of generators, as GenImage and CNNDetection show them."""
+
+    images: int = Field(2000, ge=1)
+    """At most so many images of each item."""
+    side: int = Field(128, ge=32)
+    """Side in pixels of the centre crop that is transformed; smaller pictures are left out and counted."""
+
+
+class Gallery(Section):
+    """Pictures that the report shows."""
+
+    hardest: int = Field(8, ge=0)
+    """Clean test images of every item that detectors get wrong most."""
+    side: int = Field(112, ge=32)
+    """Longest side of a thumbnail in pixels."""
 
 
 class Report(Section):
@@ -218,6 +238,15 @@ class Report(Section):
     """Bootstrap resamples of groups behind every interval."""
     level: float = Field(0.95, gt=0.5, lt=1)
     """Confidence level of the intervals."""
+    groups: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
+    """Generators whose test images are counted together, as ImagiNet's four; none: no such table."""
+    twins: tuple[Name, ...] = ()
+    """Conditions that bring both classes into one form: shown as raw | aligned | difference."""
+    leaks: Literal["refuse", "leave_out"] = "refuse"
+    """Test images that share a group, or nearly all pixels, with training images: no table; or a table in
+    which they count for no detector, and are counted."""
+    paper: Literal["genimage", "imaginet"] | None = None
+    """The paper whose published numbers stand beside the measured ones."""
 
 
 class Params(Section):
@@ -231,8 +260,9 @@ class Params(Section):
     dedupe: Dedupe
     split: Split
     audit: Audit
-    degrade: dict[Name, str]
-    """Conditions: name -> recipe (assets/degradations.py)."""
+    spectrum: SpectrumSpec
+    degrade: dict[Name, str | Recipes]
+    """Conditions: name -> recipe (assets/degradations.py), of all test images or by class."""
     detectors: dict[Name, Detector]
     """Real or generated?"""
     attributors: dict[Name, Attributor]
@@ -240,12 +270,15 @@ class Params(Section):
     given: dict[Name, Given]
     """Detectors that were made elsewhere."""
     train: Train
+    gallery: Gallery
     report: Report
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Params":
         trained_on = {"train.generators": self.train.generators}
         trained_on |= {f"train.sets.{name}": members for name, members in self.train.sets.items()}
+        trained_on |= {f"train.samples.{name}.of": one.of or () for name, one in self.train.samples.items()}
+        trained_on |= {f"report.groups.{name}": members for name, members in self.report.groups.items()}
         for place, names in trained_on.items():
             for name in names:
                 if name not in self.generators:
@@ -268,10 +301,33 @@ class Params(Section):
                         f"({', '.join(self.split.owners)}): it would have no real images"
                     )
         for reserved in (REAL, CLEAN, ELSEWHERE, ATTRIBUTION):
-            if reserved in {*self.generators, *self.degrade, *self.train.sets}:
-                raise ValueError(f"'{reserved}' cannot name a generator, a set or a condition")
+            if reserved in {*self.generators, *self.degrade, *self.train.sets, *self.train.samples}:
+                raise ValueError(f"'{reserved}' cannot name a generator, a set, a sample or a condition")
         if both := self.train.sets.keys() & self.generators.keys():
             raise ValueError(f"'{min(both)}' is a generator and a set in train.sets: rename the set")
+        if both := self.train.samples.keys() & {*self.generators, *self.train.sets}:
+            raise ValueError(f"'{min(both)}' is a sample and a generator or a set: rename the sample")
+        for name in self.report.twins:
+            if name not in self.degrade:
+                raise ValueError(
+                    f"report.twins names '{name}', which is not in degrade; "
+                    + did_you_mean(name, self.degrade)
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _samples_hold_something(self) -> "Params":
+        for name, sample in self.train.samples.items():
+            if not self.samples[name]:
+                first = min(spec.released for spec in self.generators.values())
+                raise ValueError(
+                    f"train.samples.{name}.until is {sample.until}, before any generator; the first: {first}"
+                )
+            for content in sample.contents or ():
+                if content not in CONTENTS:
+                    raise ValueError(
+                        f"train.samples.{name}.contents names '{content}'; {did_you_mean(content, CONTENTS)}"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -326,7 +382,7 @@ class Params(Section):
         """Those of them that a mean over trainings is over: single generators, or sets if there are none."""
         if detector in self.given:
             return (ELSEWHERE,)
-        return self.train.generators or tuple(self.train.sets)
+        return self.train.generators or tuple(self.train.sets) or tuple(self.train.samples)
 
     def seeds_of(self, detector: str) -> tuple[int, ...]:
         """The seeds it was trained with; what was made elsewhere is there once."""
@@ -341,13 +397,40 @@ class Params(Section):
 
     @property
     def sources(self) -> dict[str, tuple[str, ...]]:
-        """What detectors are trained on: a generator or a set -> the generators in it."""
-        return {**{name: (name,) for name in self.train.generators}, **self.train.sets}
+        """What detectors are trained on: a generator, a set or a sample -> the generators in it."""
+        return {**{name: (name,) for name in self.train.generators}, **self.pooled}
+
+    @property
+    def pooled(self) -> dict[str, tuple[str, ...]]:
+        """What is trained on by way of a pool (tasks/pool.py): sets and samples -> the generators in them."""
+        return {**self.train.sets, **self.samples}
+
+    @property
+    def samples(self) -> dict[str, tuple[str, ...]]:
+        """Samples -> the generators that they are taken from, in the order of `generators`."""
+        return {
+            name: tuple(
+                generator
+                for generator, spec in self.generators.items()
+                if (generator in sample.of if sample.of else published_by(spec.released, sample.until or ""))
+            )
+            for name, sample in self.train.samples.items()
+        }
 
     @property
     def conditions(self) -> dict[str, str]:
-        """Every condition that is evaluated, the clean one first: name -> recipe ('' for clean)."""
-        return {CLEAN: "", **self.degrade}
+        """Every condition that is evaluated, the clean one first: name -> recipe in words ('' for clean)."""
+        return {CLEAN: "", **{name: str(recipe) for name, recipe in self.degrade.items()}}
+
+    def recipe(self, condition: str, label: int) -> str:
+        """What is done to a test image of this label (0 real, 1 generated) under a condition."""
+        found = "" if condition == CLEAN else self.degrade[condition]
+        return found if isinstance(found, str) else (found.real, found.generated)[label]
+
+
+def published_by(released: str, until: str) -> bool:
+    """Whether a date, YYYY-MM or YYYY-MM-DD, lies no later than another; a month reaches to its end."""
+    return released <= until or released.startswith(until)
 
 
 def _any(names: tuple[str, ...]) -> str:

@@ -1,13 +1,14 @@
-"""images.parquet of a pool: the train and val images of several generators, pinned by their hashes."""
+"""images.parquet of a pool: the train and val images of a set or a sample, pinned by their hashes."""
 
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 
-from assets.errors import AssayError
+from assets.loader import read_rows
 
 POOL = "images.parquet"
+SUMMARY = "summary.json"
 COLUMNS = [
     ("id", pa.string()),
     ("generator", pa.string()),
@@ -16,8 +17,11 @@ COLUMNS = [
     ("group", pa.string()),
     ("pair_id", pa.string()),
     ("sha256", pa.string()),
+    ("class_name", pa.string()),
+    ("content", pa.string()),
 ]
-"""Of the encoded file, as in the image set's manifest; null for an image that could not be read."""
+"""`generator` is `real` for the real images, which only a sample lists. `sha256` is that of the file which is
+trained on, as in its image set's manifest; null for an image that could not be read."""
 
 
 def read_pool(root: Path, name: str, side: str) -> pd.DataFrame:
@@ -26,11 +30,4 @@ def read_pool(root: Path, name: str, side: str) -> pd.DataFrame:
     Raises:
         AssayError: it is not there or damaged.
     """
-    path = root / "artifacts" / "pool" / name / POOL
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise AssayError(f"{path} is not there: `assay run` (or `dvc repro`) makes it") from None
-    except (OSError, ValueError) as error:
-        raise AssayError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    return table[table["side"] == side].sort_values("id", kind="stable").reset_index(drop=True)
+    return read_rows(root / "artifacts" / "pool" / name / POOL, side)

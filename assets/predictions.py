@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from assets.errors import AssayError, did_you_mean
-from assets.files import replacing
+from assets.errors import AssayError
 from assets.params import ELSEWHERE
+from assets.typed_table import TypedTable
 
 COLUMNS: dict[str, tuple[pa.DataType, str]] = {
     "id": (pa.string(), "the image, as in its manifest"),
@@ -37,12 +36,12 @@ KEY = ["detector", "seed", "condition", "id"]
 OK = "ok"
 FILE = "predictions.parquet"
 
-_SCHEMA = pa.schema([pa.field(name, kind, name in NULLABLE) for name, (kind, _) in COLUMNS.items()])
-_STRINGS = [name for name, (kind, _) in COLUMNS.items() if kind == pa.string()]
-
 
 class PredictionsError(AssayError):
     """Predictions that are missing, of another shape, or that contradict themselves."""
+
+
+_TABLE = TypedTable(COLUMNS, NULLABLE, ("logit",), KEY, PredictionsError, "score these images again")
 
 
 def given_source(detector: str) -> str:
@@ -64,12 +63,9 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
     Raises:
         PredictionsError: as `read_predictions`; nothing is written then.
     """
-    _check_columns(list(frame.columns), path)
+    _TABLE.check_columns(list(frame.columns), path)
     _check_rows(frame, path)
-    ordered = frame.astype(dict.fromkeys(KEY, object)).sort_values(KEY, kind="stable")
-    table = pa.table([_column(ordered[field.name], field) for field in _SCHEMA], schema=_SCHEMA)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    _TABLE.write(path, frame)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -80,57 +76,18 @@ def read_predictions(path: Path) -> pd.DataFrame:
             label that is neither 0 nor 1, one image scored twice by one detector under one condition,
             a score that is not finite though its status is ok, or one that is there though it is not.
     """
-    try:
-        table = pq.read_table(path, partitioning=None, read_dictionary=_STRINGS)
-    except FileNotFoundError:
-        raise PredictionsError(f"{path} is not there: `assay run` (or `dvc repro`) computes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise PredictionsError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    _check_columns(table.column_names, path)
-    _check_types(table.schema, path)
-    frame: pd.DataFrame = table.select(list(COLUMNS)).to_pandas()
+    frame = _TABLE.read(path)
     _check_rows(frame, path)
     return frame
 
 
-def _column(values: pd.Series, field: pa.Field) -> pa.Array:
-    if field.type == pa.string():
-        return pa.array(values.astype(object).where(values.notna(), None).tolist(), field.type)
-    return pa.array(values.to_numpy(field.type.to_pandas_dtype()))  # from NumPy, a NaN stays a NaN
-
-
-def _check_columns(names: list[str], path: Path) -> None:
-    for name in names:
-        if name not in COLUMNS:
-            raise PredictionsError(f"{path}: unknown column '{name}'; {did_you_mean(name, COLUMNS)}")
-    if missing := [name for name in COLUMNS if name not in names]:
-        raise PredictionsError(f"{path}: missing column(s) {', '.join(missing)}: score these images again")
-
-
-def _check_types(schema: pa.Schema, path: Path) -> None:
-    for name, (wanted, _) in COLUMNS.items():
-        found = schema.field(name).type
-        plain = found.value_type if pa.types.is_dictionary(found) else found
-        if plain != wanted:
-            raise PredictionsError(f"{path}: column '{name}' holds {plain}, expected {wanted}")
-
-
 def _check_rows(frame: pd.DataFrame, path: Path) -> None:
-    for name in COLUMNS:
-        if name not in (*NULLABLE, "logit") and frame[name].isna().any():
-            raise PredictionsError(f"{path}: column '{name}' has a null; only {', '.join(NULLABLE)} may")
-    _refuse(frame, ~frame["label"].isin([0, 1]), path, "the label is neither 0 (real) nor 1 (generated)")
-    _refuse(frame, frame.duplicated(KEY), path, "this row stands twice")
+    _TABLE.check_rows(frame, path)
+    wrong_label = ~frame["label"].isin([0, 1])
+    _TABLE.refuse(frame, wrong_label, path, "the label is neither 0 (real) nor 1 (generated)")
     finite = np.isfinite(frame["logit"].to_numpy(np.float32))
     scored = (frame["status"] == OK).to_numpy(bool)
-    _refuse(frame, scored & ~finite, path, "the logit is not finite though the status is ok")
-    _refuse(frame, ~scored & finite, path, "there is a logit though the status is not ok")
-    _refuse(frame, ~np.isfinite(frame["threshold"].to_numpy(float)), path, "the threshold is not finite")
-
-
-def _refuse(frame: pd.DataFrame, wrong: "pd.Series[bool] | np.ndarray", path: Path, what: str) -> None:
-    """Raise for the first row that is `wrong`, naming it."""
-    if count := int(np.sum(wrong)):
-        row = frame.iloc[int(np.argmax(np.asarray(wrong)))]
-        where = ", ".join(f"{name} {row[name]}" for name in reversed(KEY))
-        raise PredictionsError(f"{path}: {what} ({where}; {count} such row(s))")
+    _TABLE.refuse(frame, scored & ~finite, path, "the logit is not finite though the status is ok")
+    _TABLE.refuse(frame, ~scored & finite, path, "there is a logit though the status is not ok")
+    unbounded = ~np.isfinite(frame["threshold"].to_numpy(np.float64))
+    _TABLE.refuse(frame, unbounded, path, "the threshold is not finite")

@@ -1,6 +1,7 @@
 """The benchmark as a Prefect flow:
 
-    collect -> fit -> generate -> dedupe -> split -> audit -> degrade -> train -> evaluate -> report
+    collect -> fit -> generate -> dedupe -> split -> audit, spectrum -> degrade -> train -> evaluate
+            -> gallery -> report
 
 One task run is one stage of dvc.yaml, run by DVC in a child process. Prefect decides when a stage starts
 (as soon as its own inputs are there) and records what happened; DVC alone decides what is up to date.
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.assets import Asset, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import TerminationSignal as TerminationSignal
@@ -30,6 +31,7 @@ from flows import dvc, slots
 from flows.display import Display
 from flows.estimates import record_seconds
 from flows.plan import Planned, check_inputs, plan
+from flows.publishing import publish_report
 from flows.workspace import only_run
 
 Task = MaterializingTask[[str], dict[str, Any]]
@@ -105,7 +107,13 @@ def split(stage: str) -> dict[str, Any]:
 
 @_stage_task
 def audit(stage: str) -> dict[str, Any]:
-    """See whether metadata alone gives a generator away."""
+    """See what gives a generator, or the whole set, away; and find what leaks from train to test."""
+    return _run_stage(stage)
+
+
+@_stage_task
+def spectrum(stage: str) -> dict[str, Any]:
+    """Average the Fourier spectra of one item's images."""
     return _run_stage(stage)
 
 
@@ -152,6 +160,12 @@ def attribute(stage: str) -> dict[str, Any]:
 
 
 @_stage_task
+def gallery(stage: str) -> dict[str, Any]:
+    """Pick out the test images that detectors get wrong most."""
+    return _run_stage(stage)
+
+
+@_stage_task
 def report(stage: str) -> dict[str, Any]:
     """Make the tables."""
     return _run_stage(stage)
@@ -166,6 +180,7 @@ CHAIN: dict[str, Task] = {
         dedupe,
         split,
         audit,
+        spectrum,
         degrade,
         start,
         pool,
@@ -173,6 +188,7 @@ CHAIN: dict[str, Task] = {
         adopt,
         evaluate,
         attribute,
+        gallery,
         report,
     )
 }
@@ -374,13 +390,12 @@ def _printed(root: Path) -> Hashes | None:
 
 
 def _publish(run: _Run, hashes: Hashes | None) -> None:
-    """Leave the run's account, and the main table if there is one, with Prefect."""
+    """Leave the run's account with Prefect and, if there is a new report, what it says."""
     rows = [_row(run, name) for name in run.planned]
     known = f"lineage `{hashes.lineage}`, recipe `{hashes.recipe}`" if hashes else "no report yet"
     create_table_artifact(table=rows, key="benchmark-stages", description=known)
-    table = run.root / "results" / "cross_generator.md"
-    if REPORT in run.done and table.is_file():
-        create_markdown_artifact(markdown=table.read_text("utf-8"), key="cross-generator", description=known)
+    if REPORT in run.done:
+        publish_report(run.root / run.dag[REPORT].outs[0], known)
 
 
 def _row(run: _Run, name: str) -> dict[str, Any]:

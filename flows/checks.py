@@ -8,6 +8,7 @@ from assets.captions import check_file
 from assets.degradations import parse
 from assets.errors import AssayError, did_you_mean
 from assets.params import Params, load_params
+from assets.prepared import preparation
 from assets.section import checked_options
 from assets.yaml12 import PARAMS_YAML
 
@@ -22,8 +23,12 @@ def check_params(params: Params, root: Path = Path()) -> None:
     """
     from models.generators.options import OPTIONS
 
-    for name, recipe in params.degrade.items():
-        parse(recipe, f"degrade.{name}")
+    for name in params.degrade:
+        for label in (0, 1):
+            parse(params.recipe(name, label), f"degrade.{name}")
+    for name, sample in params.train.samples.items():
+        for recipe in preparation(sample):
+            parse(recipe, f"train.samples.{name}.prepare")
     for name, detector in params.detectors.items():
         parse(detector.augment, f"detectors.{name}.augment")
     for name, attributor in params.attributors.items():

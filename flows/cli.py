@@ -11,7 +11,7 @@ from importlib import import_module
 from assets.errors import AssayError
 from flows.commands.app import app
 
-_FILES = ("chain", "results", "scoring", "exporting", "catalogue", "pictures")
+_FILES = ("chain", "results", "scoring", "auditing", "exporting", "timing", "catalogue", "pictures")
 """Which register their commands, in this order."""
 for _file in _FILES:
     import_module(f"flows.commands.{_file}")

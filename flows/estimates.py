@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assets.dag import Dag, Stage, load_dag
-from assets.detection import Judge
+from assets.detection import Judge, Sample
 from assets.errors import AssayError
 from assets.params import Fit, Generator, Params, load_params
+from assets.prepared import preparation
 from assets.yaml12 import PARAMS_YAML
 from flows.counts import Counts, rows, trained_spec
 from flows.dvc import WORKSPACE
@@ -37,6 +38,9 @@ GIVEN = {
     "dedupe": 0.001,
     "split": 0.0002,
     "audit": 0.002,
+    "spectrum": 0.012,
+    "pool": 0.0001,  # more where pictures are prepared
+    "gallery": 0.02,
     "degrade": 0.025,
     "train": 1 / 500,
     "adopt": 1 / 1000,
@@ -45,6 +49,8 @@ GIVEN = {
 }
 """Seconds an image (`flows.counts`), on one core or one A100-like GPU with detectors at 224 pixels."""
 
+_PREPARING = 0.03
+"""Seconds to bring one picture of a sample into another form."""
 _POINTING = 30.0
 """Seconds to pin weights that are used as they are: they are hashed."""
 _REAL_BYTES = 110_000
@@ -54,7 +60,8 @@ _WEIGHTS = 100_000_000
 """Bytes of a trained detector of ResNet-50's size."""
 _PNG, _JPEG = 3.0, 0.2
 """Bytes a pixel: of a PNG as assets/picture.py stores it, not compressed, and of a lossy file."""
-_ROW = {"dedupe": 150, "split": 200, "evaluate": 12, "attribute": 60}
+_LOSSY = ("jpeg", "webp", "avif")
+_ROW = {"pool": 150, "dedupe": 150, "split": 200, "evaluate": 12, "attribute": 60}
 """Bytes a row of the tables that these stages write."""
 
 
@@ -106,6 +113,8 @@ class Estimates:
             return (None, None) if rate is None else (rate * images, "card")
         if stage.family not in GIVEN:
             return None, None
+        if stage.family == "pool" and any(preparation(self._sample(stage))):
+            return _PREPARING * images, "given"
         return GIVEN[stage.family] * images * self._work(stage), "given"
 
     def _measured(self, stage: Stage, images: int | None) -> float | None:
@@ -154,10 +163,12 @@ class Estimates:
     def _disk(self, stage: Stage, images: int | None) -> int | None:
         if stage.family == "train":
             return _WEIGHTS
-        if stage.family in ("fit", "audit", "start", "pool", "adopt", "report"):
+        if stage.family in ("fit", "audit", "spectrum", "gallery", "start", "adopt", "report"):
             return 0
         if images is None:
             return None
+        if stage.family == "pool":
+            return images * _ROW["pool"] + self._prepared(stage, images)
         if stage.family in _ROW:
             return images * _ROW[stage.family]
         if stage.family == "collect":
@@ -166,9 +177,27 @@ class Estimates:
         if stage.family == "generate":
             each = self._bytes(name)
             return None if each is None else round(images * each)
-        pixels = self._real_pixels() if name == "real" else self._pixels(name, self.cards.get(name))
-        degraded = [_degraded(recipe, pixels) for recipe in self._params.degrade.values()]
+        recipes = [self._params.recipe(condition, int(name != "real")) for condition in self._params.degrade]
+        degraded = [_degraded(recipe, self._pixels_of(name), name) for recipe in recipes]
         return round(images * sum(degraded) / len(degraded)) if degraded else 0
+
+    def _sample(self, stage: Stage) -> Sample | None:
+        """The sample that a stage pools; None for a set."""
+        return self._params.train.samples.get(stage.item["key"])
+
+    def _prepared(self, stage: Stage, images: int) -> int:
+        """Bytes of the pictures that a sample prepares, half of them real; 0 where it prepares none."""
+        recipes = preparation(self._sample(stage))
+        if not any(recipes):
+            return 0
+        members = self._params.pooled[stage.item["key"]]
+        real = _degraded(recipes[0], self._real_pixels(), "real")
+        generated = [_degraded(recipes[1], self._pixels_of(name), name) for name in members]
+        return round(images * (real + sum(generated) / len(generated)) / 2)
+
+    def _pixels_of(self, item: str) -> float:
+        """Of an image of a generator or of `real`."""
+        return self._real_pixels() if item == "real" else self._pixels(item, self.cards.get(item))
 
     def _bytes(self, name: str) -> float | None:
         """Of an image of a generator: as there are, or as its card says."""
@@ -220,6 +249,10 @@ def settings_of(stage: Stage, params: Params) -> str:
         deciding = list(found)
     elif stage.family == "degrade":
         deciding = [*params.degrade.values()]
+    elif stage.family == "pool":
+        deciding = [*preparation(params.train.samples.get(stage.item["key"]))]
+    elif stage.family in ("spectrum", "gallery"):
+        deciding = [getattr(params, stage.family)]
     plain = [one if isinstance(one, str) else one.model_dump(mode="json") for one in deciding]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -256,17 +289,19 @@ def _judges_of(stage: Stage, params: Params) -> Sequence[Judge]:
     return []
 
 
-def _degraded(recipe: str, pixels: float) -> float:
-    """Bytes of a picture of so many pixels after a recipe."""
+def _degraded(recipe: str, pixels: float, item: str) -> float:
+    """Bytes of a picture of so many pixels after a recipe; an empty one leaves the file as it is."""
     from assets.degradations import parse  # loads the image code
 
-    each = _PNG
+    each = _PNG if recipe or item != "real" else _JPEG
     for step in parse(recipe, "degrade").operations():
-        if step.name in ("resize", "crop", "zoom"):
+        if step.name in ("square", "to", "zoom"):
+            pixels = ((step.low + step.high) / 2) ** 2
+        elif step.name in ("resize", "crop", "centre"):
             mean = (step.low + step.high) / 2
             absolute = isinstance(step.low, int)
             pixels = min(pixels, 1.3 * mean**2) if absolute else pixels * mean**2
-        each = _JPEG if step.name in ("jpeg", "webp") else each
+        each = _JPEG if step.name in _LOSSY else _PNG
     return each * pixels
 
 

@@ -131,7 +131,11 @@ def _detector_stages(params: Params, name: str, spec: Judge) -> list[str]:
         return [f"adopt@{name}"]
     families = {"train-attributor": tuple(params.train.sets)}
     if not isinstance(spec, Attributor):
-        families = {"train": params.train.generators, "train-set": tuple(params.train.sets)}
+        families = {
+            "train": params.train.generators,
+            "train-set": tuple(params.train.sets),
+            "train-sample": tuple(params.train.samples),
+        }
     return [
         f"{family}@{source}-{name}-{seed}"
         for family, sources in families.items()

@@ -1,4 +1,4 @@
-"""Test images under every condition, both classes by the same code, seeded per image."""
+"""Test images under every condition, seeded per image; both classes alike unless the condition says else."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from assets.degradations import parse
 from assets.imageset import ImageSetWriter, open_sets, to_records
 from assets.items import image_folders
 from assets.loader import read_side
-from assets.params import Params, load_params
+from assets.params import REAL, Params, load_params
 from assets.picture import PictureError, decode
 from assets.progress import progress
 from assets.seeds import rng
@@ -19,9 +19,11 @@ def degrade(root: Path, params: Params, item: str) -> None:
     """Write artifacts/degrade/`item`/<condition>: the test images of `item` under each condition.
 
     Ids are those of the clean images; `source` holds the recipe. What a picture becomes depends on the
-    benchmark seed, the condition and its id alone.
+    benchmark seed, the condition, its label where the condition differs by class, and its id alone. Files
+    that an empty recipe leaves as they are keep their bytes.
     """
-    recipes = {name: parse(recipe, f"degrade.{name}") for name, recipe in params.degrade.items()}
+    label = int(item != REAL)
+    recipes = {name: parse(params.recipe(name, label), f"degrade.{name}") for name in params.degrade}
     test = read_side(root / "artifacts" / "split" / item, "test")
     holder = open_sets(image_folders(root, params, item))
     about = to_records(test[KEPT])
@@ -29,11 +31,12 @@ def degrade(root: Path, params: Params, item: str) -> None:
     out.mkdir(parents=True, exist_ok=True)  # a benchmark without conditions still has the folder
     writers = {name: ImageSetWriter(out / name) for name in recipes}
     for image, row in zip(progress(test["id"].tolist(), f"degrade {item}", len(test)), about, strict=True):
-        pixels = decode(holder[image].read(image))  # once for all conditions
+        file = holder[image].read(image)
+        pixels = decode(file)  # once for all conditions
         for name, recipe in recipes.items():
             random = rng(params.seed, "degrade", name, image)
             try:
-                data = recipe.encode(pixels, random)
+                data = recipe.encode(pixels, random) if recipe.steps else file
             except PictureError as error:  # too large for a codec: a counted row, no replacement
                 writers[name].add_unreadable(image, str(error), **row, source=str(recipe))
                 continue

@@ -126,10 +126,19 @@ def _add(
 ) -> None:
     """Write one row."""
     # The id follows the key, so that a folder that gains a picture renames no other.
-    image = f"{source.name}-{hashlib.blake2b(os.fsencode(entry.key), digest_size=8).hexdigest()}"
+    image = entry.id or f"{source.name}-{hashlib.blake2b(os.fsencode(entry.key), digest_size=8).hexdigest()}"
     own = {**columns, "source": printable(entry.key), "group": image, **entry.columns}
-    if source.real:  # nobody asked for it: a caption is no prompt
+    if entry.id is not None:  # it was an image of ours before: nothing is filled in
+        own = {**dict.fromkeys((*columns, "source", "group")), **entry.columns}
+    elif source.real:  # nobody asked for it: a caption is no prompt
         own |= {"group": image, "prompt": None}
+    if entry.sha256 is not None and read.reason is None:
+        found = hashlib.sha256(read.data).hexdigest()
+        if found != entry.sha256:
+            raise AssayError(
+                f"{image} has SHA-256 {found[:12]}, its manifest says {entry.sha256[:12]}: the picture was "
+                "changed after it was exported; export it again"
+            )
     if read.reason is not None:
         writer.add_unreadable(image, read.reason, **own)
     else:

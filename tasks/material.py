@@ -12,6 +12,7 @@ from assets.items import image_folders
 from assets.loader import Pictures, read_side
 from assets.params import REAL, Params
 from assets.pool import read_pool
+from assets.prepared import preparation, prepared_folder
 from models.detectors.training.examples import Examples
 
 SIDES = ("train", "val")
@@ -33,9 +34,10 @@ class Material(NamedTuple):
 
 
 def material(root: Path, params: Params, trained_on: str, reals: bool, each: bool) -> Material:
-    """The train and val images of a generator or a set, and real ones where `reals`.
+    """The train and val images of a generator, a set or a sample, and real ones where `reals`.
 
-    With `split.reals` other than `all`, the real images are those that the generated ones are paired with.
+    With `split.reals` other than `all`, the real images are those that the generated ones are paired with;
+    those of a sample are the ones that its pool lists. What a sample prepares is read from its pool.
 
     Args: each: every generator of a set must have val images, not only the set.
     Raises:
@@ -43,15 +45,20 @@ def material(root: Path, params: Params, trained_on: str, reals: bool, each: boo
             none of a class are left.
     """
     generators = params.sources[trained_on]
-    folders = {item: image_folders(root, params, item) for item in (*[REAL] * reals, *generators)}
+    prepared = any(preparation(params.train.samples.get(trained_on)))
+    folders = {
+        item: [prepared_folder(root, trained_on, item)] if prepared else image_folders(root, params, item)
+        for item in (*[REAL] * reals, *generators)
+    }
     pictures = Pictures([folder for several in folders.values() for folder in several])
     manifests = {item: _hashes(several) for item, several in folders.items()}
     images: dict[str, dict[str, int]] = {}
     unreadable: dict[str, list[int]] = {}
     for side in SIDES:
         tables = _tables(root, params, trained_on, side, reals)
-        if trained_on in params.train.sets:
-            _check_pool(tables, manifests, f"artifacts/pool/{trained_on}")
+        if trained_on in params.pooled:
+            listed = (*[REAL] * (trained_on in params.samples), *generators)
+            _check_pool({item: tables[item] for item in listed}, manifests, f"artifacts/pool/{trained_on}")
         images[side], unreadable[side] = {}, [0] * (1 + len(generators))
         for number, item in enumerate((REAL, *generators)):
             readable = [image for image in tables[item]["id"] if pictures.reason(image) is None]
@@ -77,12 +84,15 @@ def counted(images: dict[str, int], generators: Sequence[str]) -> list[int]:
 def _tables(root: Path, params: Params, trained_on: str, side: str, reals: bool) -> dict[str, pd.DataFrame]:
     """Rows of one side for `real` (none where they take no part) and every generator."""
     splits = root / "artifacts" / "split"
-    if trained_on in params.train.sets:
+    none = pd.DataFrame({"id": [], "sha256": []})
+    if trained_on in params.pooled:
         pool = read_pool(root, trained_on, side)
-        tables = {item: pool[pool["generator"] == item] for item in params.sources[trained_on]}
+        tables = {item: pool[pool["generator"] == item] for item in params.pooled[trained_on]}
+        if trained_on in params.samples:
+            return {REAL: pool[pool["generator"] == REAL] if reals else none, **tables}
     else:
         tables = {trained_on: read_side(splits / trained_on, side)}
-    real = read_side(splits / REAL, side) if reals else pd.DataFrame({"id": []})
+    real = read_side(splits / REAL, side) if reals else none
     if reals and params.split.reals != "all":
         answered = pd.concat([table["pair_id"] for table in tables.values()])
         real = real[real["id"].isin(answered)]
@@ -98,8 +108,6 @@ def _hashes(folders: Sequence[Path]) -> dict[str, str]:
 def _check_pool(tables: dict[str, pd.DataFrame], manifests: dict[str, dict[str, str]], pool: str) -> None:
     """Refuse a pool that lists other images than there are: it was made from another state of them."""
     for item, table in tables.items():
-        if item == REAL:
-            continue
         for image, listed in zip(table["id"], table["sha256"].fillna(""), strict=True):
             found = manifests[item].get(image)
             if found != listed:
@@ -125,15 +133,19 @@ def _check_left(
     Raises:
         AssayError: with how many there were.
     """
-    place = f"artifacts/{'pool' if trained_on in params.train.sets else 'split'}/{trained_on}"
+    place = f"artifacts/{'pool' if trained_on in params.pooled else 'split'}/{trained_on}"
+    sample = trained_on in params.samples
     paired = (
-        "" if params.split.reals == "all" else f" that images of {trained_on} are paired with (split.reals)"
+        ""
+        if sample or params.split.reals == "all"
+        else f" that images of {trained_on} are paired with (split.reals)"
     )
     wanted = [("generated image", sum(left[1:]), sum(unreadable[1:]), place)]
     if reals:
-        wanted.insert(0, ("real image", left[0], unreadable[0], f"artifacts/split/{REAL}"))
-    if trained_on in params.train.sets and (each or side == "train"):
-        members = zip(params.sources[trained_on], left[1:], unreadable[1:], strict=True)
+        real_place = place if sample else f"artifacts/split/{REAL}"
+        wanted.insert(0, ("real image", left[0], unreadable[0], real_place))
+    if trained_on in params.pooled and (each or side == "train"):
+        members = zip(params.pooled[trained_on], left[1:], unreadable[1:], strict=True)
         wanted += [(f"image of {member}", count, bad, place) for member, count, bad in members]
     for what, count, bad, where in wanted:
         if not count:

@@ -1,4 +1,4 @@
-"""Training one detector on the images of one generator or of a set of them, against real ones."""
+"""Training one detector on the images of one generator, a set of them or a sample, against real ones."""
 
 import importlib.metadata
 import json
@@ -60,7 +60,8 @@ def train(root: Path, params: Params, trained_on: str, name: str, seed: int) -> 
     (`epochs` that were run and the one that was `kept`), `start` (digest of the weights before the first
     step), `started_from` and `code` (what artifacts/start says), `processes`, `versions`.
 
-    With `split.reals` other than `all`, the real images are those that the generated ones are paired with.
+    With `split.reals` other than `all`, the real images are those that the generated ones are paired with; of
+    a sample, those that its pool lists.
 
     Raises:
         AssayError: a class or a side without images, images that are not those of the pool, starting weights
@@ -164,8 +165,8 @@ def _judged(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
 
 
 def _by_class(params: Params, trained_on: str, sides: dict[str, list[int]]) -> dict[str, dict[str, int]]:
-    """Numbers of images a side, by name; of a set, by generator."""
-    names = (REAL, *params.sources[trained_on]) if trained_on in params.train.sets else CLASSES
+    """Numbers of images a side, by name; of a set or a sample, by generator."""
+    names = (REAL, *params.pooled[trained_on]) if trained_on in params.pooled else CLASSES
     return {side: dict(zip(names, counts, strict=True)) for side, counts in sides.items()}
 
 
@@ -176,9 +177,9 @@ def main(arguments: list[str]) -> None:
     known = {**params.detectors, **params.attributors}
     if name not in known:
         raise AssayError(f"unknown detector '{name}'; {did_you_mean(name, known)}")
-    sources = params.train.sets if name in params.attributors else {**params.generators, **params.train.sets}
+    sources = params.train.sets if name in params.attributors else {**params.generators, **params.pooled}
     if trained_on not in sources:
-        what = "set" if name in params.attributors else "generator or set"
+        what = "set" if name in params.attributors else "generator, set or sample"
         raise AssayError(f"unknown {what} '{trained_on}'; {did_you_mean(trained_on, sources)}")
     if seed not in map(str, params.train.seeds):
         raise AssayError(f"unknown seed '{seed}'; {did_you_mean(seed, map(str, params.train.seeds))}")

@@ -17,11 +17,13 @@ def params(**sections: Any) -> Params:
         "dedupe": {},
         "split": {},
         "audit": {},
+        "spectrum": {"side": 32},
+        "gallery": {},
         "degrade": {},
         "detectors": {"small": {"model": "resnet10t", "crop": 32, "epochs": 1}},
         "attributors": {},
         "given": {},
-        "train": {"generators": ["fake"], "sets": {}, "seeds": [0]},
+        "train": {"generators": ["fake"], "sets": {}, "samples": {}, "seeds": [0]},
         "report": {},
     }
     return parse_params({**document, **sections}, "params")

@@ -312,7 +312,7 @@ def test_ids_that_the_benchmark_has_not() -> None:
 
 def test_where_nothing_is_trained_all_generators_set_the_threshold() -> None:
     params = network().model_dump(mode="json", by_alias=True)
-    params |= {"detectors": {}, "train": {"generators": [], "sets": {}, "seeds": [0]}}
+    params |= {"detectors": {}, "train": {"generators": [], "sets": {}, "samples": {}, "seeds": [0]}}
     card = taken_in(Params.model_validate(params))
     assert card["images"] == {"val": {"real": 16, "generated": 15}}
 

@@ -672,7 +672,7 @@ def test_the_stage_keeps_the_bytes_and_counts_refusals(server: ImagesServer, wor
                 "sampler": {"batch": 2},
             }
         },
-        train={"generators": ["dalle"], "sets": {}, "seeds": [0]},
+        train={"generators": ["dalle"], "sets": {}, "samples": {}, "seeds": [0]},
     )
     fit_stage(workdir, settings, "dalle")
     server.replies = [picture(revised_prompt="A tench"), fault(400, "moderation_blocked")]

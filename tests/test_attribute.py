@@ -35,7 +35,7 @@ SETTINGS = benchmark(
     generators=GENERATORS,
     detectors={"contrast": CONTRAST},
     attributors={"namer": {**SMALL, "epochs": 2, "unknown": 0.2}, "contrast_namer": CONTRAST},
-    train={"generators": [], "sets": {"both": ["other", "fake"]}, "seeds": [0, 3]},
+    train={"generators": [], "sets": {"both": ["other", "fake"]}, "samples": {}, "seeds": [0, 3]},
 )
 
 
@@ -110,7 +110,7 @@ def test_never_unknown(there: Path) -> None:
     settings = benchmark(
         generators=GENERATORS,
         attributors={"contrast_namer": spec},
-        train={"generators": [], "sets": {"both": ["other", "fake"]}, "seeds": [0]},
+        train={"generators": [], "sets": {"both": ["other", "fake"]}, "samples": {}, "seeds": [0]},
     )
     whole = card_path.read_text()
     changed = {**card, "spec": {**card["spec"], "unknown": 0.0}, "unknown_below": None}
@@ -139,7 +139,7 @@ def refused(settings: Params, name: str = "namer") -> str:
 
 
 def test_an_attributor_that_was_trained_otherwise(there: Path) -> None:
-    train_ = {"generators": [], "sets": {"both": ["other", "fake"]}, "seeds": [0]}
+    train_ = {"generators": [], "sets": {"both": ["other", "fake"]}, "samples": {}, "seeds": [0]}
     other = benchmark(generators=GENERATORS, attributors={"namer": {**SMALL, "lr": 0.5}}, train=train_)
     assert "namer/s0 was trained with other parameters than attributors.namer has now" in refused(other)
     namer = SETTINGS.attributors["namer"].model_dump()

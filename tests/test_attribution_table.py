@@ -1,20 +1,29 @@
 """The table of attributors: its numbers against counting pairs, its files, and what does not add up."""
 
-import csv
-import io
-import json
-from pathlib import Path
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from assets.attributed import GENERATOR, KNOWN, OUTSIDE, Attributed, Row, tabulate_attributions
-from assets.attribution_table import COLUMNS, attribution_records, write_attribution_tables
+from assets.attributed import (
+    DEFINITIONS,
+    GENERATOR,
+    KNOWN,
+    OUTSIDE,
+    Attributed,
+    Row,
+    tabulate_attributions,
+)
 from assets.attributions import UNKNOWN, AttributionsError
 from assets.params import Params
+from assets.results import Results
 from assets.seeds import rng
+from assets.tables.attribution import chapter
+from assets.tables.table import Table
+from assets.tables.write import FORMATS
+from assets.tabulate import Tabulated
 from tests.samples import params
 
 MEMBERS = ("b", "a", "c")
@@ -27,7 +36,7 @@ def settings(**sections: Any) -> Params:
         **{
             "generators": {name: {"from": f"data/{name}", **about} for name in ("a", "b", "c", "new")},
             "attributors": {"namer": {"model": "resnet10t", "crop": 32}},
-            "train": {"generators": [], "sets": {"three": MEMBERS}, "seeds": [0, 3]},
+            "train": {"generators": [], "sets": {"three": MEMBERS}, "samples": {}, "seeds": [0, 3]},
             "degrade": {"jpeg50": "jpeg(50)"},
             "report": {"resamples": 200},
             **sections,
@@ -148,7 +157,9 @@ def test_mean_and_deviation_over_seeds() -> None:
     each = [value(row(found.per_seed, KNOWN, "", seed=seed), "recall") for seed in ("0", "3")]
     assert value(mean, "recall") == pytest.approx(np.mean(each))
     assert mean.metrics["recall"].sd == pytest.approx(np.std(each, ddof=1)) and mean.num_seeds == 2
-    one = tabulated(files(), settings(train={"generators": [], "sets": {"three": MEMBERS}, "seeds": [3]}))
+    one = tabulated(
+        files(), settings(train={"generators": [], "sets": {"three": MEMBERS}, "samples": {}, "seeds": [3]})
+    )
     assert one.rows == one.per_seed and {found.seed for found in one.rows} == {"3"}
 
 
@@ -199,35 +210,100 @@ def test_images_without_an_answer_are_left_out_and_counted() -> None:
     assert clean.shares["a"] == [None] * 4
 
 
-def test_files(workdir: Path) -> None:
-    found, settings_ = tabulated(files()), settings()
-    write_attribution_tables(Path(), found, settings_, "abc", "def")
-    document = json.loads(Path("attribution.json").read_text())
-    assert document["rows"] == attribution_records(found, 0.95, "abc", "def")
-    assert len(document["rows"]) == 3 * 2 * 6 and set(document["rows"][0]) == set(COLUMNS)
-    assert document["sets"] == {"three": list(MEMBERS)} and len(document["confusion"]) == 2
-    lines = list(csv.DictReader(io.StringIO(Path("attribution.csv").read_text())))
-    assert len(lines) == 36 and list(lines[0]) == list(COLUMNS)
-    for line, record in zip(lines, document["rows"], strict=True):
-        assert line["recall"] == ("" if record["recall"] is None else str(record["recall"]))
-        if record["recall"] is not None:
-            assert record["recall_low"] <= record["recall"] <= record["recall_high"]
-    text = Path("attribution.md").read_text()
-    assert "lineage `abc`" in text and "### namer, trained on three" in text
-    order = [line.split("|")[1].strip(" -") for line in text.splitlines() if line.startswith("| ")]
-    assert [label for label in order if label][:7] == [
-        "generator",
-        "b",
-        "a",
-        "c",
-        "new",
+def results(found: Attributed, **sections: Any) -> Results:
+    return Results(settings(**sections), Tabulated([], [], [], {}), {}, [], "abc", "def", found)
+
+
+def table(found: Attributed, name: str, **sections: Any) -> Table:
+    """A table of the chapter, written in every format on the way."""
+    gathered = results(found, **sections)
+    made = chapter(gathered)
+    assert made is not None
+    assert all("abc" in text(made, gathered) for text in FORMATS.values())
+    (one,) = [table for table in made.tables if table.name == name]
+    return one
+
+
+def shown(of: Table, *heads: str) -> list[float | None]:
+    (one,) = [line for line in of.lines if line.heads == heads]
+    return [None if value is None else value.value for value in one.values]
+
+
+def test_every_generator_has_a_line_those_of_the_set_first() -> None:
+    found = tabulated(files())
+    clean = table(found, "generators_namer_three_clean")
+    assert [line.heads[0] for line in clean.lines] == [
+        *("b", "a", "c", "new"),
         "mean of the set",
         "mean of the others",
     ]
-    assert "not in the set" in text and f"| {UNKNOWN} |" in text
+    assert [column.name for column in clean.columns][:2] == ["images", "recall, %"]
+    mine = row(found.rows, GENERATOR, "a", seed="mean").metrics
+    assert shown(clean, "a", "in the set") == [24, *(mine[name].value for name in DEFINITIONS)]
     mean = row(found.rows, KNOWN, "", seed="mean").metrics["recall"]
-    assert mean.value is not None and mean.sd is not None
-    assert f"{100 * mean.value:.1f} ± {100 * mean.sd:.1f} (" in text
+    value = clean.lines[4].values[1]
+    assert value is not None and (value.value, value.sd) == (mean.value, mean.sd) and clean.lines[4].mean
+    assert clean.lines[3].values[1] is None, "a recall is nothing to ask of a generator outside the set"
+    assert clean.notes == ()
+    assert not clean.folded and table(found, "generators_namer_three_jpeg50").folded
+
+
+def test_totals_are_those_of_track_two() -> None:
+    frames = files()
+    frames["a"] = frames["a"][frames["a"]["id"] < "a06"].reset_index(drop=True)
+    found = tabulated(frames)
+    totals = table(found, "totals")
+    assert [line.heads for line in totals.lines] == [("namer", "three", name) for name in ("clean", "jpeg50")]
+    each = {name: row(found.rows, GENERATOR, name, seed="mean").metrics for name in MEMBERS}
+    recall = [each[name]["recall"].value or 0 for name in MEMBERS]
+    accuracy, balanced, auroc, inside, outside = shown(totals, "namer", "three", "clean")
+    assert accuracy == pytest.approx(np.dot(recall, (24, 6, 24)) / 54)
+    assert balanced == pytest.approx(np.mean(recall)) and accuracy != balanced
+    assert auroc == pytest.approx(np.mean([each[name]["auroc"].value or 0 for name in MEMBERS]))
+    assert inside == pytest.approx(np.mean([each[name]["unknown"].value or 0 for name in MEMBERS]))
+    assert outside == row(found.rows, GENERATOR, "new", seed="mean").metrics["unknown"].value
+
+
+def test_the_accuracy_has_an_interval_and_a_spread_of_its_own() -> None:
+    found = tabulated(files())
+    value = table(found, "totals").lines[0].values[0]
+    assert value is not None and value.low is not None and value.high is not None and value.value is not None
+    assert value.low < value.value < value.high and value.sd is not None and value.sd > 0
+
+
+def test_recall_of_a_group_is_the_mean_over_its_generators() -> None:
+    found = tabulated(files())
+    report = {"resamples": 200, "groups": {"ab": ["a", "b"], "rest": ["new", "c"], "out": ["new"]}}
+    groups = table(found, "groups", report=report)
+    recall = {name: row(found.rows, GENERATOR, name, seed="mean").metrics["recall"].value for name in MEMBERS}
+    first = shown(groups, "namer", "three", "clean", "ab")
+    assert first[0] == pytest.approx(((recall["a"] or 0) + (recall["b"] or 0)) / 2)
+    (clean, _) = found.confusions
+    named = [share for name in "ab" for share in clean.shares[name][:2]]  # answers: b, a, c, unknown
+    assert first[1] == pytest.approx(sum(share or 0 for share in named) / 2)
+    assert shown(groups, "namer", "three", "clean", "rest")[0] == recall["c"], "new is not in the set"
+    assert shown(groups, "namer", "three", "clean", "out") == [None, None]
+    value = groups.lines[0].values[0]
+    assert value is not None and value.sd is not None and value.low is not None
+    assert [note.partition(":")[0] for note in groups.notes] == ["no data"]
+
+
+def test_who_is_taken_for_whom_is_a_table_a_condition() -> None:
+    found = tabulated(files())
+    confusion = table(found, "confusion_namer_three_clean")
+    assert [column.name for column in confusion.columns] == [*MEMBERS, UNKNOWN]
+    assert shown(confusion, "c") == found.confusions[0].shares["c"]
+    assert sum(value or 0 for value in shown(confusion, "new")) == pytest.approx(1)
+    signs = {
+        line.heads[0]: [np.sign(value.shade or 0) for value in line.values if value]
+        for line in confusion.lines
+    }
+    assert signs["b"][0] == 1 and max(signs["b"][1:]) <= 0 and signs["new"][3] >= 0 > signs["new"][0]
+
+
+def test_without_attributors_there_is_no_chapter() -> None:
+    gathered = results(tabulated(files()))
+    assert chapter(dataclasses.replace(gathered, attributed=None)) is None
 
 
 @pytest.mark.parametrize(

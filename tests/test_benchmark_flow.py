@@ -53,13 +53,17 @@ def _finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _events(prefix: str, resource: str) -> list[dict[str, Any]]:
     wanted = {"event": {"prefix": [prefix]}, "resource": {"id": [resource]}}
+    return list(_asked("events/filter", {"filter": wanted})["events"])
+
+
+def _asked(path: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
-        f"{os.environ['PREFECT_API_URL']}/events/filter",
-        json.dumps({"filter": wanted}).encode(),
+        f"{os.environ['PREFECT_API_URL']}/{path}",
+        json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return list(json.load(answer)["events"])
+        return json.load(answer)
 
 
 def test_the_flow_does_what_dvc_repro_does(
@@ -76,6 +80,26 @@ def test_the_flow_does_what_dvc_repro_does(
     assert benchmark(jobs=2)["stages"] == {}
     assert len(toy.traced(trace)) == len(toy.STAGES), "a run with nothing to do executes nothing"
     _assert_recorded(root)
+    _assert_published(done["lineage"])
+
+
+def _assert_published(lineage: str) -> None:
+    """The run's page has the stages, and of the report its link, tables and figures."""
+    found = {one["key"]: one for one in _asked("artifacts/filter", {})}
+    kinds = {key: one["type"] for key, one in found.items()}
+    assert kinds == {
+        "benchmark-stages": "table",
+        "report": "markdown",  # how Prefect keeps a link
+        "detectors": "table",
+        "cross-generator": "markdown",
+        "figure-curve": "image",
+    }
+    assert "results/index.html" in found["report"]["data"]
+    assert found["cross-generator"]["data"] == "| a table |\n"
+    (row,) = json.loads(found["detectors"]["data"])
+    assert row == {"detector": "net", "in_domain clean": 0.75, "in_domain degraded": None}
+    assert found["figure-curve"]["data"].startswith("data:image/svg+xml;base64,")
+    assert all(lineage in one["description"] for one in found.values())
 
 
 def _assert_recorded(root: Path) -> None:

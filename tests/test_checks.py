@@ -26,7 +26,12 @@ DRAWN = {"family": "gan", "released": "2020-01", "from": "artifacts/fit/m", "cou
         (
             {
                 "generators": {name: {**DRAWN, "from": f"data/{name}"} for name in ("fake", "other")},
-                "train": {"generators": ["fake"], "sets": {"s": ["fake", "other"]}, "seeds": [0]},
+                "train": {
+                    "generators": ["fake"],
+                    "sets": {"s": ["fake", "other"]},
+                    "samples": {},
+                    "seeds": [0],
+                },
                 "attributors": {"w": {**SMALL, "augment": "blurr(1)"}},
             },
             "attributors.w.augment: .*did you mean 'blur'",

@@ -64,7 +64,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_plan(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _assay(capsys, "plan") == "everything is up to date\n"
-    toy.set_params(root, train={"generators": ["a"], "sets": {}, "seeds": [0, 1]})
+    toy.set_params(root, train={"generators": ["a"], "sets": {}, "samples": {}, "seeds": [0, 1]})
     text = _assay(capsys, "plan")
     assert "train@a-net-1  8       new" in text
     assert "4 stages would run" in text
@@ -137,10 +137,20 @@ def test_mistakes_are_one_message_and_status_2(root: Path, capsys: pytest.Captur
 
 def test_table(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _assay(capsys, "table") == "| a table |\n"
+    assert _assay(capsys, "table", "--csv") == "a,table\n"
+    assert _assay(capsys, "table", "--list") == "cross_generator\n"
+    assert "one of them" in _assay(capsys, "table", "--csv", "--latex", status=2)
     text = (root / "dvc.lock").read_text()
     (root / "dvc.lock").write_text(text.replace("toy.py artifacts/generate", "toy.py  artifacts/generate"))
     assert "has changed since" in _assay(capsys, "table", "cross_generator")
     assert "the tables in results/ print" in _assay(capsys, "lineage")
+
+
+def test_report(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = _assay(capsys, "report")
+    assert said.startswith("- net does best.\n") and "results/index.html" in said
+    shutil.rmtree(root / "results")
+    assert "`assay run` makes it" in _assay(capsys, "report", status=2)
 
 
 def test_lineage(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +184,7 @@ def test_generators_and_detectors(root: Path, capsys: pytest.CaptureFixture[str]
     text = _assay(capsys, "detectors")
     assert "Apache-2.0 (code and weights of timm)" in text and "0/1" in text
     made, told = {"model": "resnet18", "weights": "timm"}, {"kind": "scores", "options": {"file": "x.csv"}}
-    sets = {"generators": ["a"], "sets": {"both": ["a", "b"]}, "seeds": [0, 1]}
+    sets = {"generators": ["a"], "sets": {"both": ["a", "b"]}, "samples": {}, "seeds": [0, 1]}
     toy.set_params(root, attributors={"which": {}}, given={"made": made, "told": told}, train=sets)
     rows = {row["name"]: row for row in json.loads(_assay(capsys, "detectors", "--json"))}
     assert {name: rows[name]["trained"] for name in ("net", "which", "made", "told")} == {

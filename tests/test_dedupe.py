@@ -81,8 +81,9 @@ def test_what_stays_is_apart_and_does_not_depend_on_row_order(
     assert set(again.loc[again["keep"], "id"]) == set(decided.loc[decided["keep"], "id"])
 
 
-def test_pairs_equal_a_literal_double_loop_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.near._BLOCK", 7)
+@pytest.mark.parametrize("sorting", [60, 1e-5, 1e-8, 1e-16])  # each makes another way the cheapest
+def test_pairs_equal_a_literal_double_loop(sorting: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assets.near._SORTING", sorting)
     hashes = np.random.default_rng(0).integers(0, 2**12, 60).astype(np.uint64)
     literal = {
         (i, j, (int(hashes[i]) ^ int(hashes[j])).bit_count()) for i in range(60) for j in range(i + 1, 60)

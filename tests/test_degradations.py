@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 from scipy.ndimage import gaussian_filter
 
 from assets.degradations import _RULES, DegradationError, Recipe, parse
@@ -22,16 +22,24 @@ OPERATIONS = (
     "jpeg(65)",
     "jpeg(30,100)",
     "webp(75)",
+    "avif(50)",
     "blur(3)",
     "blur(0,3)",
     "noise(0.05)",
     "crop(0.5)",
     "crop(32)",
+    "centre(0.5)",
+    "centre(32)",
+    "square(40)",
+    "square(16,40)",
+    "to(24)",
     "zoom(40)",
     "flip",
     "(jpeg(50,95)/webp(50,95)/blur(1)|flip/noise(0.01))@0.8|crop(0.9)",
     "blur(0,3)@0.5|jpeg(30,100)@0.5",
     "jpeg(55)|flip|webp(75)|resize(0.5)",
+    "resize(0.5)|jpeg(55)|webp(75)|jpeg(80)",
+    "square(256,1000)|to(256)|(jpeg(60,100)/webp(60,100))@0.75",
 )
 
 
@@ -160,6 +168,78 @@ def test_crop() -> None:
     assert len(windows) > 15
 
 
+def test_centre() -> None:
+    pixels = textured(8, 41, 60)
+    window = parse("centre(20)").apply(pixels, rng(0))
+    assert np.array_equal(window, pixels[10:30, 20:40]), (
+        "(41 - 20) / 2 is rounded to the even number, as torch's"
+    )
+    assert np.array_equal(parse("centre(50)").apply(pixels, rng(0)), pixels[:, 5:55])
+    assert parse("centre(0.5)").apply(pixels, rng(1)).shape == (20, 30, 3)
+
+
+def test_square() -> None:
+    pixels = textured(12, 30, 50)
+    sides = {parse("square(16,1000)").apply(pixels, rng(image)).shape for image in range(200)}
+    assert sides == {(side, side, 3) for side in range(16, 31)}, "up to the shorter side, and no further"
+    found = parse("square(40)").apply(pixels, rng(0))
+    assert found.shape == (40, 40, 3)
+    assert np.array_equal(found[:5], found[10:5:-1]) and np.array_equal(found[-5:], found[-7:-12:-1])
+    whole = parse("square(50)").apply(pixels, rng(0))
+    assert np.array_equal(whole[10:40], pixels), "as much on either end"
+
+
+def test_to_is_opencvs_lanczos() -> None:
+    """Expected: cv2.resize(..., interpolation=cv2.INTER_LANCZOS4), OpenCV 5.0.0: red, first row; the sum."""
+    values = np.arange(11)[:, None, None] * 23 + np.arange(30)[None, :, None] * 37 + np.arange(3) * 91
+    pixels = (values**2 % 251).astype(np.uint8)
+    small, large = (parse(f"to({side})").apply(pixels, rng(0)).astype(int) for side in (8, 16))
+    assert np.abs(small[0, :, 0] - [169, 81, 205, 146, 106, 138, 127, 1]).max() <= 1
+    wanted = [29, 156, 83, 92, 7, 108, 124, 108, 67, 34, 254, 69, 77, 244, 6, 146]
+    assert np.abs(large[0, :, 0] - wanted).max() <= 1
+    assert abs(small.sum() - 23263) < small.size / 2 and abs(large.sum() - 90851) < large.size / 2
+    same = textured(13, 24, 24)
+    assert np.array_equal(parse("to(24)").apply(same, rng(0)), same)
+
+
+def test_imaginets_perturbation() -> None:
+    """Public code, delyan-boychev/imaginet at d87b53a, training_utils/datasets.py: p 0.75, JPEG or WebP."""
+    recipe = parse("square(256,1000)|to(256)|(jpeg(60,100)/webp(60,100))@0.75")
+    pixels = textured(14, 300, 280)
+    files = [recipe.encode(pixels, rng(image)) for image in range(60)]
+    formats = [Image.open(io.BytesIO(data)).format for data in files]
+    assert {decode(data).shape for data in files} == {(256, 256, 3)}
+    assert 8 < formats.count("PNG") < 25 and formats.count("JPEG") > 12 and formats.count("WEBP") > 12
+
+
+def test_a_platform_chain_loses_at_every_step() -> None:
+    pixels, last = textured(15, 64, 96), parse("resize(0.5)|jpeg(55)|webp(75)|jpeg(80)")
+    data = last.encode(pixels, rng(0))
+    once = parse("resize(0.5)|jpeg(80)").apply(pixels, rng(0))
+    found = Image.open(io.BytesIO(data))
+    assert found.format == "JPEG" and found.size == (48, 32) and jpeg_quality(found.quantization[0]) == 80
+    before = parse("resize(0.5)|jpeg(55)|webp(75)").apply(pixels, rng(0))
+    assert data == encode(before, "JPEG", quality=80, subsampling="4:2:0")
+    assert not np.array_equal(decode(data), once)
+
+
+def test_avif() -> None:
+    pixels = textured(16, 70, 90)
+    low, high = (parse(f"avif({quality})").encode(pixels, rng(0)) for quality in (20, 90))
+    assert Image.open(io.BytesIO(low)).format == "AVIF" and len(low) < len(high)
+    assert (
+        np.abs(decode(high).astype(int) - pixels).mean()
+        < np.abs(decode(low).astype(int) - pixels).mean()
+        < 12
+    )
+
+
+def test_a_pillow_without_avif(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "check", lambda _: False)
+    with pytest.raises(DegradationError, match=r"degrade.a: recipe 'avif\(50\)': .* was built without AVIF"):
+        parse("avif(50)", "degrade.a")
+
+
 def test_too_large_for_the_codec() -> None:
     with pytest.raises(PictureError, match="17000 x 1 is too large for webp: at most 16383"):
         parse("webp(75)").encode(np.zeros((1, 17000, 3), np.uint8), rng(0))
@@ -196,6 +276,8 @@ def test_too_large_for_the_codec() -> None:
         ("(flip/blur(1))@2", "above 0 and at most 1"),
         ("(flip)/(blur(1))", "is not name(value)"),
         ("zoom(0.5)", "0.5 will not do, zoom takes pixels"),
+        ("square(0.5)", "0.5 will not do, square takes pixels (whole, 8 to 8192)"),
+        ("center(32)", "unknown operation 'center'; did you mean 'centre'?"),
     ],
 )
 def test_refused(text: str, message: str) -> None:

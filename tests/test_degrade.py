@@ -64,6 +64,19 @@ def test_real_images_go_through_the_same_recipes(benchmark: Path) -> None:
     assert sets["jpeg30"].rows["jpeg_quality"].tolist() == [30] * 4
 
 
+def test_a_condition_may_differ_by_class(benchmark: Path) -> None:
+    aligned = {"twin": {"generated": "jpeg(96)"}, "both": "jpeg(96)"}
+    real, fake = run(params(degrade=aligned), "real"), run(params(degrade=aligned))
+    clean = ImageSet(Path("artifacts/collect/photos"))
+    assert all(real["twin"].read(image) == clean.read(image) for image in real["twin"].rows["id"])
+    assert dict(fake["twin"].stream()) == dict(fake["both"].stream())
+    assert real["both"].rows["jpeg_quality"].tolist() == [96] * 4
+    other = run(params(degrade={"twin": {"real": "noise(0.1)", "generated": "noise(0.1)"}}))
+    assert other["twin"].rows["source"].tolist() == ["noise(0.1)"] * 4
+    with pytest.raises(DegradationError, match=r"degrade.x: recipe 'blr.1.'"):
+        run(params(degrade={"x": {"real": "blr(1)"}}), "real")
+
+
 def test_what_is_drawn_depends_on_image_condition_and_seed_alone(benchmark: Path) -> None:
     recipe = {"a": "jpeg(30,95)|noise(0.05)", "b": "jpeg(30,95)|noise(0.05)"}
     first = run(params(degrade=recipe))

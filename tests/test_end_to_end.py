@@ -56,11 +56,13 @@ PARAMS: dict[str, Any] = {
     "dedupe": {"radius": 4},
     "split": {"train": 0.5, "val": 0.25, "test": 0.25},
     "audit": {"folds": 2},
+    "spectrum": {"side": 32},
+    "gallery": {},
     "degrade": {"jpeg65": "jpeg(65)"},
     "detectors": {"tiny": {"model": "test_resnet.r160_in1k", "crop": 32, "epochs": 1, "batch": 8}},
     "attributors": {},
     "given": {},
-    "train": {"generators": ["dcgan"], "sets": {}, "seeds": [0]},
+    "train": {"generators": ["dcgan"], "sets": {}, "samples": {}, "seeds": [0]},
     "report": {"resamples": 100},
 }
 
@@ -109,7 +111,9 @@ class Workspace:
         return found.lineage, found.recipe
 
     def results(self) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in sorted((self.root / "results").iterdir())}
+        folder = self.root / "results"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
     def copy_to(self, target: Path) -> "Workspace":
         shutil.copytree(self.root, target, symlinks=True)
@@ -189,9 +193,12 @@ def test_two_drivers_one_truth(by_flow: Workspace, by_dvc: Workspace) -> None:
 
 def test_the_hash_in_the_tables_is_the_hash_of_the_lock(by_flow: Workspace) -> None:
     lineage, recipe = by_flow.hashes()
-    for name, data in by_flow.results().items():
-        assert lineage.encode() in data or lineage[:12].encode() in data, name
-    table = pd.read_csv(by_flow.root / "results/cross_generator.csv")
+    results = by_flow.results()
+    assert {"index.html", "cells.csv", "tables/cross_generator.tex", "DATACARD.md"} <= {*results}
+    for name, data in results.items():
+        drawn = name.startswith(("figures/", "plots/")) or name == "metrics.json"  # read by others' programs
+        assert drawn or lineage.encode() in data, name
+    table = pd.read_csv(by_flow.root / "results/cells.csv")
     assert set(table["lineage"]) == {lineage} and set(table["recipe"]) == {recipe}
 
 
@@ -220,7 +227,11 @@ def test_what_joins_later_runs_only_what_it_touches_and_leaves_without_a_trace(
         **PARAMS,
         "attributors": {"which": PARAMS["detectors"]["tiny"]},
         "given": {"sheet": {"kind": "scores", "seen": [], "options": options}},
-        "train": {**PARAMS["train"], "sets": {"both": ["dcgan", "old"]}},
+        "train": {
+            **PARAMS["train"],
+            "sets": {"both": ["dcgan", "old"]},
+            "samples": {"few": {"of": ["dcgan"], "images": 12, "prepare": {"generated": "jpeg(96)"}}},
+        },
     }
     workspace.params(joined)
     workspace.run("assay", "run", "--jobs", "2")
@@ -229,20 +240,26 @@ def test_what_joins_later_runs_only_what_it_touches_and_leaves_without_a_trace(
     assert {name for name in three if three[name] != before.get(name)} == {
         "start-attributor@which",
         "pool@both",
+        "pool-sample@few",
+        "train-sample@few-tiny-0",
+        "evaluate-sample-real@few",
         "train-set@both-tiny-0",
         "train-attributor@both-which-0",
         "adopt@sheet",
         "evaluate-set-real@both",
         "evaluate-given-real@sheet",
         *(f"evaluate-set@both-{tested}" for tested in PARAMS["generators"]),
+        *(f"evaluate-sample@few-{tested}" for tested in PARAMS["generators"]),
         *(f"evaluate-given@sheet-{tested}" for tested in PARAMS["generators"]),
         *(f"attribute@both-which-{tested}" for tested in PARAMS["generators"]),
+        "audit-all",  # what counts as a leak depends on what is trained on
+        "gallery",
         "report",
     }
-    table = pd.read_csv(workspace.root / "results/cross_generator.csv")
-    assert {*table["trained_on"].dropna()} == {"dcgan", "both", "elsewhere"}
-    answers = pd.read_csv(workspace.root / "results/attribution.csv")
-    assert {*answers["tested_on"].dropna()} == {"dcgan", "ddpm", "old"}
+    table = pd.read_csv(workspace.root / "results/cells.csv")
+    assert {*table["trained_on"].dropna()} == {"dcgan", "both", "few", "elsewhere"}
+    answers = (workspace.root / "results/tables/attribution.md").read_text()
+    assert all(name in answers for name in ("dcgan", "ddpm", "old"))
     assert "Which generator made it?" in (workspace.root / "results/index.html").read_text()
 
     results, hashes = workspace.results(), workspace.hashes()
@@ -256,26 +273,31 @@ def test_what_joins_later_runs_only_what_it_touches_and_leaves_without_a_trace(
 
     four = workspace.lock()
     assert {name for name in four if four[name] != three.get(name)} == {
-        *(f"{stage}@new" for stage in ("generate", "dedupe", "split", "audit", "degrade")),
+        *(f"{stage}@new" for stage in ("generate", "dedupe", "split", "audit", "spectrum", "degrade")),
         "train@new-tiny-0",
         "evaluate-real@new",
         *(f"evaluate@new-{tested}" for tested in ("dcgan", "ddpm", "old", "new")),
         "evaluate@dcgan-new",
         "evaluate-set@both-new",
+        "evaluate-sample@few-new",
+        "audit-all",
+        "gallery",
         "attribute@both-which-new",
         "pool@both",  # looks at every generator, and writes what it wrote before
+        "pool-sample@few",
         "adopt@sheet",  # its threshold is chosen on val images of what is trained on here
         "evaluate-given-real@sheet",
         *(f"evaluate-given@sheet-{tested}" for tested in generators),
         "report",
     }
-    assert four["pool@both"]["outs"] == three["pool@both"]["outs"], "so that nothing is trained again"
-    table = pd.read_csv(workspace.root / "results/cross_generator.csv")
+    for pool in ("pool@both", "pool-sample@few"):
+        assert four[pool]["outs"] == three[pool]["outs"], "so that nothing is trained again"
+    table = pd.read_csv(workspace.root / "results/cells.csv")
     assert "new" in set(table["tested_on"]) and workspace.hashes() != hashes
 
     workspace.params(joined)
     workspace.run("assay", "run", "--jobs", "2")
-    table = pd.read_csv(workspace.root / "results/cross_generator.csv")
+    table = pd.read_csv(workspace.root / "results/cells.csv")
     assert not {"new"} & {*table["tested_on"], *table["trained_on"]}
     assert workspace.hashes() == hashes and workspace.results() == results
 

@@ -20,7 +20,8 @@ from tests.bench import SMALL, benchmark, run_with_workers, write_benchmark
 
 LARGE = {**SMALL, "kind": "npr", "crop": 48, "epochs": 1}  # larger than the pictures are high
 SETTINGS = benchmark(
-    detectors={"small": SMALL, "large": LARGE}, train={"generators": ["fake"], "sets": {}, "seeds": [0, 3]}
+    detectors={"small": SMALL, "large": LARGE},
+    train={"generators": ["fake"], "sets": {}, "samples": {}, "seeds": [0, 3]},
 )
 WEIGHTS = Path("artifacts/train/fake/small-s0/weights.safetensors")
 

@@ -30,7 +30,7 @@ OUT = Path("exported")
 VIEW = {"resize": 36, "interpolation": "bilinear", "small": "reflect"}
 SETTINGS = benchmark(
     detectors={"small": {**SMALL, "view": VIEW}, "traces": {**SMALL, "kind": "npr"}},
-    train={"generators": ["fake"], "sets": {}, "seeds": [4]},
+    train={"generators": ["fake"], "sets": {}, "samples": {}, "seeds": [4]},
 )
 
 
@@ -152,13 +152,15 @@ def test_what_cannot_be_exported(arguments: Any, message: str) -> None:
         detectors={"small": SMALL},
         given={"theirs": {"kind": "npr", "weights": "x.pth"}},
         attributors={"which": SMALL},
-        train={"generators": ["fake"], "sets": {"both": ["fake", "other"]}, "seeds": [4]},
+        train={"generators": ["fake"], "sets": {"both": ["fake", "other"]}, "samples": {}, "seeds": [4]},
     )
     assert message in refused(*arguments, Path("nowhere"), params=params)
 
 
 def test_which_training_has_to_be_said_if_there_are_several() -> None:
-    params = benchmark(train={"generators": ["fake"], "sets": {"again": ["fake"]}, "seeds": [0]})
+    params = benchmark(
+        train={"generators": ["fake"], "sets": {"again": ["fake"]}, "samples": {}, "seeds": [0]}
+    )
     assert "--trained-on is missing; Allowed: again, fake" in refused(
         "small", None, None, Path("x"), params=params
     )

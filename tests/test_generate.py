@@ -56,7 +56,7 @@ def bench(workdir: Path, model: Path) -> Params:
                     "sampler": {"batch": 3, "chunk": CHUNK},
                 }
             },
-            train={"generators": ["gan"], "sets": {}, "seeds": [0]},
+            train={"generators": ["gan"], "sets": {}, "samples": {}, "seeds": [0]},
         )
     )
 

@@ -28,6 +28,7 @@ WITH_TORCH = {
     "looking",
     "validation",
     "export_detector",
+    "time_detectors",
 }
 """Stages that may load torch; the others must start quickly, also where torch is not installed."""
 

@@ -30,6 +30,8 @@ DETECTOR_KINDS = sorted(
 NAMES_DETECTOR_CODE = ("tasks/start.py", "tasks/adopt.py")
 DETECTOR_FOLDERS = ("models/detectors/kinds", "models/detectors/nets")
 """Listed as folders, so that a new kind of detector is one file and nothing in dvc.yaml."""
+REPORT_FOLDERS = ("assets/figures", "assets/page", "assets/papers", "assets/tables")
+"""Likewise of the report, so that a new table or figure is one file."""
 IN_THE_MODEL = {"models/generators/options.py", "assets/code.py"}
 """What of them decides an image is in the model's folder, which the drawing depends on."""
 
@@ -54,16 +56,16 @@ def test_no_parameter_has_a_name_that_dvc_leaves_out_of_its_key(path: Path) -> N
 @pytest.mark.parametrize("name", STAGES)
 def test_code_dependencies_are_the_imports(name: str) -> None:
     """The files that the stage's module can load, and the pinned versions of everything else."""
-    code = (PINS, *DETECTOR_FOLDERS)
+    code = (PINS, *DETECTOR_FOLDERS, *REPORT_FOLDERS)
     listed = [dep for dep in STAGES[name]["deps"] if dep in code or dep.endswith((".py", ".j2"))]
     needed = _needed(_task_file(name), one_kind=name == "fit", draws=name == DRAWS)
     if name == REPORT:
         # All code: the tables print a hash over it, so they have to be made again when any of it changes,
         # also if what the changed stage makes stays the same to the byte.
         needed = needed.union(*(_needed(_task_file(other)) for other in STAGES))
-        needed = {
-            path for path in needed if not path.startswith(tuple(f"{one}/" for one in DETECTOR_FOLDERS))
-        }
+        folders = (*DETECTOR_FOLDERS, *REPORT_FOLDERS)
+        needed = {path for path in needed if not path.startswith(tuple(f"{one}/" for one in folders))}
+        needed |= {*REPORT_FOLDERS}
     missing, superfluous = sorted(needed - set(listed)), sorted(set(listed) - needed)
     assert not missing and not superfluous, "\n".join(
         [

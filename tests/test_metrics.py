@@ -1,15 +1,25 @@
-"""Metrics against hand-worked values and scikit-learn; the bootstrap against a literal loop."""
+"""Metrics against hand-worked values and scikit-learn."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.interpolate import interp1d
+from scipy.optimize import brentq
 from sklearn import metrics as sk
 
 from assets import metrics
-from assets.bootstrap import Sample, draw_groups, interval, resampled_metrics
-from assets.metrics import METRICS, MetricsError, all_metrics, best_threshold
+from assets.metrics import (
+    DEFINITIONS,
+    GUESSING,
+    LOWER_IS_BETTER,
+    METRICS,
+    PERCENT,
+    TITLES,
+    MetricsError,
+    all_metrics,
+    best_threshold,
+)
 
 LABELS = [0, 0, 0, 1, 1]
 LOGITS = [-2.0, 0.0, 1.0, 0.0, 3.0]  # one tie across classes, on the threshold
@@ -48,35 +58,145 @@ def test_metrics_agree_with_scikit_learn(digits):
         )
 
 
+def test_every_metric_is_described():
+    assert list(TITLES) == list(GUESSING) == list(DEFINITIONS) == list(METRICS)
+    assert set(METRICS) > PERCENT and set(METRICS) > LOWER_IS_BETTER
+    assert list(all_metrics(LABELS, LOGITS, 0.0)) == list(METRICS)
+
+
+def test_equal_error_rate_by_hand():
+    # corners (FPR, TPR): (0, 0), (0, 1/2) at 3, (1/3, 1/2) at 1, (2/3, 1) at 0; 1 - TPR = FPR between the
+    # last two, where TPR rises 3/2 as fast as FPR: 1/2 - 3/2 x = 1/3 + x
+    assert metrics.equal_error_rate(LABELS, LOGITS) == pytest.approx(1 / 3 + 1 / 15)
+    assert metrics.equal_error_rate([0, 0, 1, 1], [-2.0, -1.0, 1.0, 2.0]) == 0
+    assert metrics.equal_error_rate([1, 1, 0, 0], [-2.0, -1.0, 1.0, 2.0]) == 1
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_equal_error_rate_is_where_scikit_learns_curve_crosses(digits):
+    random = np.random.default_rng(digits)
+    for _ in range(50):
+        labels = np.r_[0, 1, random.integers(0, 2, random.integers(1, 60))]
+        logits = (random.normal(size=labels.size) + labels * random.random()).round(digits)
+        fpr, tpr, _ = sk.roc_curve(labels, logits, drop_intermediate=False)
+        # along the curve, so that vertical pieces count too
+        at, curve = np.arange(fpr.size), [interp1d(np.arange(fpr.size), values) for values in (fpr, tpr)]
+        where = brentq(lambda x, curve=curve: curve[0](x) + curve[1](x) - 1, 0, at[-1])
+        assert metrics.equal_error_rate(labels, logits) == pytest.approx(float(curve[0](where)), abs=1e-9)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+@pytest.mark.parametrize("one_in", [20, 100])
+def test_tpr_at_a_low_fpr_is_the_best_point_of_scikit_learns_curve(digits, one_in):
+    random = np.random.default_rng(digits)
+    for count in (10 * one_in, 10 * one_in + 37):
+        labels = np.repeat([0, 1], [count, 80])
+        logits = (random.normal(size=labels.size) + labels).round(digits)
+        fpr, tpr, _ = sk.roc_curve(labels, logits, drop_intermediate=False)
+        assert metrics.tpr_at_fpr(labels, logits, one_in) == tpr[fpr <= 1 / one_in + 1e-12].max()
+
+
+def test_tpr_at_a_low_fpr_needs_enough_real_images():
+    labels, logits = np.repeat([0, 1], [199, 50]), np.arange(249.0)
+    assert metrics.tpr_at_fpr(labels, logits, 20) is None
+    values = all_metrics(np.r_[0, labels], np.r_[-1.0, logits], 0.0)
+    assert (values["tpr_at_5"], values["tpr_at_1"]) == (1.0, None)
+    tied = all_metrics(np.repeat([0, 1], [1000, 10]), np.ones(1010), 0.0)  # no threshold parts them
+    assert (tied["tpr_at_5"], tied["tpr_at_1"]) == (0.0, 0.0)
+
+
+def test_calibration_error_by_hand():
+    logit = np.log([0.2 / 0.8, 0.72 / 0.28, 0.73 / 0.27])
+    # real at 0.2 and 0.72, generated at 0.73: two thirds lie in bin (0.2, ...], the others in (10/15, 11/15]
+    expected = 0.5 * 0.2 / 1 * 0.5 + abs(0.5 * 0.72 * 0.5 - 0.5 * 0.27)
+    assert metrics.calibration_error([0, 0, 1], logit) == pytest.approx(expected)
+    assert metrics.calibration_error([0, 1], [0.0, 0.0]) == 0  # half of what is at 0.5 is generated
+    assert metrics.calibration_error([0, 1], [-50.0, 50.0]) == pytest.approx(0, abs=1e-12)
+    assert metrics.calibration_error([1, 0], [-50.0, 50.0]) == pytest.approx(1)
+
+
+def test_calibration_error_weighs_classes_alike_and_bins_by_their_images():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [90, 30])
+    logits = random.normal(labels * 2 - 1, 2)
+    p, weight = 1 / (1 + np.exp(-logits)), np.repeat([1 / 180, 1 / 60], [90, 30])
+    expected = 0.0
+    for low in np.arange(15) / 15:
+        here = (p > low) & (p <= low + 1 / 15)
+        if here.any():
+            share = np.average(labels[here], weights=weight[here])
+            expected += weight[here].sum() * abs(share - np.average(p[here], weights=weight[here]))
+    assert metrics.calibration_error(labels, logits) == pytest.approx(expected)
+
+
+def test_brier_and_cllr_are_scikit_learns_with_classes_weighing_alike():
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        labels = np.r_[0, 1, random.integers(0, 2, random.integers(1, 60))]
+        logits = 3 * random.normal(size=labels.size) + labels
+        p = 1 / (1 + np.exp(-logits))
+        weight = np.where(labels == 1, 1 / np.sum(labels == 1), 1 / np.sum(labels == 0))
+        assert metrics.brier(labels, logits) == pytest.approx(
+            sk.brier_score_loss(labels, p, sample_weight=weight)
+        )
+        bits = sk.log_loss(labels, p, sample_weight=weight) / np.log(2)
+        assert metrics.cllr(labels, logits) == pytest.approx(bits)
+
+
+def test_cllr_by_hand():
+    # a real image with P(real) = 1/4 costs 2 bits, a generated one with P(generated) = 1/2 costs 1
+    assert metrics.cllr([0, 1], [np.log(3), 0.0]) == pytest.approx(1.5)
+
+
+def test_huge_logits_overflow_nowhere():
+    with np.errstate(all="raise", under="ignore"):
+        right = all_metrics([0, 1], [-1e5, 1e5], 0.0)
+        wrong = all_metrics([0, 1], [1e5, -1e5], 0.0)
+        all_metrics([0, 1], [-1e300, 1e300], 0.0)
+    assert (right["ece"], right["brier"], right["cllr"]) == (0, 0, 0)
+    assert (wrong["ece"], wrong["brier"]) == (1, 1)
+    assert wrong["cllr"] == pytest.approx(1e5 / np.log(2))
+
+
 def test_constant_scores_are_guessing():
     values = all_metrics([0, 0, 0, 1], [2.5] * 4, 0.0)
+    p = 1 / (1 + np.exp(-2.5))
     assert values == {
+        "auroc": 0.5,
+        "ap": 0.25,
         "accuracy": 0.25,
         "balanced_accuracy": 0.5,
         "accuracy_real": 0.0,
         "accuracy_generated": 1.0,
-        "auroc": 0.5,
-        "ap": 0.25,
+        "eer": 0.5,
+        "tpr_at_5": None,
+        "tpr_at_1": None,
+        "ece": pytest.approx(p - 0.5),
+        "brier": pytest.approx((p**2 + (1 - p) ** 2) / 2),
+        "cllr": pytest.approx(-np.log2(p * (1 - p)) / 2),
     }
+    undecided = all_metrics(np.repeat([0, 1], 1000), np.zeros(2000), 0.0)
+    for name in ("auroc", "balanced_accuracy", "eer", "brier", "cllr"):
+        assert undecided[name] == GUESSING[name], name
 
 
 def test_one_class_alone_is_no_data():
-    assert all_metrics([1, 1], [1.0, -1.0], 0.0) == {
-        "accuracy": None,
-        "balanced_accuracy": None,
-        "accuracy_real": None,
-        "accuracy_generated": 0.5,
-        "auroc": None,
-        "ap": None,
-    }
+    assert all_metrics([1, 1], [1.0, -1.0], 0.0) == dict.fromkeys(METRICS) | {"accuracy_generated": 0.5}
+    assert all_metrics([0], [1.0], 0.0) == dict.fromkeys(METRICS) | {"accuracy_real": 0.0}
     assert set(all_metrics([], [], 0.0).values()) == {None}
     assert best_threshold([0, 0], [1.0, 2.0]) is None
+    assert metrics.tpr_at_fpr(np.zeros(500), np.arange(500.0), 20) is None
+    for of_both in (metrics.equal_error_rate, metrics.calibration_error, metrics.brier, metrics.cllr):
+        assert of_both([0, 0], [1.0, 2.0]) is None and of_both([1], [1.0]) is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_scores_that_are_not_finite_are_refused(bad):
-    with pytest.raises(MetricsError, match="1 of 3 logits are not finite"):
-        metrics.auroc([0, 1, 1], [0.0, bad, 1.0])
+    for refuse in (metrics.auroc, metrics.equal_error_rate, metrics.calibration_error, metrics.cllr):
+        with pytest.raises(MetricsError, match="1 of 3 logits are not finite"):
+            refuse([0, 1, 1], [0.0, bad, 1.0])
+    with pytest.raises(MetricsError, match="not finite"):
+        all_metrics([0, 1], [bad, 0.0], 0.0)
 
 
 def test_labels_and_shapes_are_checked():
@@ -118,73 +238,3 @@ def test_no_other_threshold_is_better(images):
     assert quality == pytest.approx(max(everywhere))
     shuffled = np.random.default_rng(0).permutation(len(labels))
     assert best == best_threshold(np.array(labels)[shuffled], np.array(logits)[shuffled])
-
-
-def _sample(logits, group, counts):
-    return Sample(np.array(logits, float), np.array(group), counts)
-
-
-def _literally(real, generated, threshold, column):
-    """Repeat every image as often as its group was drawn, then measure."""
-    logits, labels = [], []
-    for label, sample in enumerate((real, generated)):
-        for logit, group in zip(sample.logits, sample.group, strict=True):
-            times = int(sample.counts[group, column])
-            logits += [logit] * times
-            labels += [label] * times
-    return all_metrics(labels, logits, threshold)
-
-
-@pytest.mark.parametrize("digits", [0, 4])
-def test_bootstrap_does_what_repeating_images_would(digits):
-    random = np.random.default_rng(digits)
-    real = _sample(random.normal(size=23).round(digits), np.arange(23) % 6, draw_groups(6, 130, 1))
-    generated = _sample(random.normal(1, 1, 17).round(digits), np.arange(17) // 3, draw_groups(6, 130, 2))
-    draws = resampled_metrics(real, generated, 0.3)
-    for column in range(130):  # more than one chunk
-        expected = _literally(real, generated, 0.3, column)
-        for name in METRICS:
-            assert draws[name][column] == pytest.approx(expected[name], abs=1e-12), name
-
-
-def test_every_resample_draws_as_many_groups_as_there_are():
-    counts = draw_groups(40, 200, seed=5)
-    assert counts.shape == (40, 200) and (counts.sum(axis=0) == 40).all()
-    assert (counts == draw_groups(40, 200, seed=5)).all()
-    assert (counts != draw_groups(40, 200, seed=6)).any()
-
-
-def test_a_single_group_gives_no_interval():
-    many, one = draw_groups(4, 100, 0), draw_groups(1, 100, 0)
-    real, generated = _sample([0, 1, 2, 3], [0, 1, 2, 3], many), _sample([4, 5, 6], [0, 0, 0], one)
-    draws = resampled_metrics(real, generated, 0.0)
-    assert draws["accuracy_real"] is not None
-    assert all(draws[name] is None for name in METRICS if name != "accuracy_real")
-    assert interval(draws["auroc"], 0.95) is None
-
-
-def test_resamples_without_a_readable_image_of_a_class_are_left_out():
-    counts = np.array([[1, 0, 2, 1], [1, 2, 0, 1], [1, 1, 1, 1]], np.uint16)
-    real = _sample([0.0, 1.0], [0, 1], counts)
-    # the generated images of group 2 were unreadable: two resamples hold nothing else
-    generated = _sample([2.0, 3.0], [0, 1], np.array([[1, 0, 0, 1], [1, 0, 0, 1], [0, 2, 2, 0]], np.uint16))
-    draws = resampled_metrics(real, generated, 0.5)
-    for name in set(METRICS) - {"accuracy_real"}:
-        assert np.isnan(draws[name]).tolist() == [False, True, True, False], name
-    assert interval(draws["auroc"], 0.95) == (1.0, 1.0)
-    assert interval(np.array([0.5, np.nan, np.nan]), 0.95) is None
-
-
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
-    random = np.random.default_rng(11)
-    truth = norm.cdf(1.5 / 2)  # two scores differ by N(1.5, 4): variance 1 between groups and 1 within, twice
-    covered = 0
-    for trial in range(200):
-        samples = []
-        for label in (0, 1):
-            groups = np.repeat(np.arange(30), 4)
-            logits = 1.5 * label + random.normal(size=30)[groups] + random.normal(size=groups.size)
-            samples.append(_sample(logits, groups, draw_groups(30, 200, 2 * trial + label)))
-        low, high = interval(resampled_metrics(*samples, 0.0)["auroc"], 0.9)
-        covered += low <= truth <= high
-    assert 0.82 <= covered / 200 <= 0.96  # images drawn as if independent would give about 0.7

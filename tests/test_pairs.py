@@ -167,7 +167,7 @@ def stage_params(**split_: Any) -> Params:
     shares = {"train": 0.5, "val": 0.2, "test": 0.3}
     return params(
         generators={name: {"from": f"data/{name}", **about} for name in OWNERS},
-        train={"generators": list(OWNERS), "sets": {}, "seeds": [0]},
+        train={"generators": list(OWNERS), "sets": {}, "samples": {}, "seeds": [0]},
         split={**shares, **split_},
     )
 

@@ -10,6 +10,7 @@ import pytest
 
 from assets.dag import load_dag
 from assets.errors import AssayError
+from assets.manifest import write_manifest
 from assets.params import Params, load_params
 from flows import overview
 from flows.counts import Counts
@@ -179,7 +180,7 @@ def test_the_whole_of_genimage_is_planned_in_seconds_without_its_data(tmp_path: 
     begun = time.monotonic()
     planned = _by_stage(root)
     assert time.monotonic() - begun < 60, "a few seconds, where nobody else is at work"
-    assert len(planned) == 195
+    assert len(planned) == 206
     assert not (root / "artifacts").exists()
     made = [stage.images or 0 for stage in planned.values() if stage.family == "generate"]
     assert sum(made) == 1_350_000
@@ -192,6 +193,46 @@ def test_the_whole_of_genimage_is_planned_in_seconds_without_its_data(tmp_path: 
     assert all(stage.seconds is None for stage in planned.values()), "nothing was measured here"
     with pytest.raises(AssayError, match=r"data/imagenet, data/midjourney, data/wukong are not there"):
         check_inputs(root, list(planned.values()))
+
+
+def test_samples_are_counted_by_what_they_take(tmp_path: Path) -> None:
+    root = _repository(tmp_path / "repo", "genimage-studies")
+    planned = _by_stage(root)
+    train = {
+        name: planned[f"train-sample@{name}-resnet50-0"].images
+        for name in load_params(root / "params.yaml").samples
+    }
+    assert train["images_162k"] == 200 * 2 * 162_000
+    assert train["per_class_10"] == 200 * 2 * 10 * 8 * 1_000
+    assert train["classes_100"] == pytest.approx(train["classes_500"] / 5, rel=1e-3)
+    assert train["until_2018"] == train["images_81k"] == 200 * 162_000
+    whole = 200 * 2 * 156_000  # nobody knows yet how many real images are of these sides and this quality
+    assert train["unbiased_sd14"] == whole
+    unbiased = planned["pool-sample@unbiased_sd14"].estimate
+    plain = planned["pool-sample@until_2018"].estimate
+    assert unbiased and plain and unbiased.disk and plain.disk and unbiased.disk > 1000 * plain.disk
+    rows = [
+        {"id": str(number), "width": 430 + number, "height": 500, "jpeg_quality": 96} for number in range(21)
+    ]
+    (root / "data/imagenet").mkdir(parents=True)
+    write_manifest(root / "data/imagenet/manifest.parquet", [{**row, "status": "ok"} for row in rows])
+    counts = Counts(root, load_params(root / "params.yaml"))
+    found = counts.of(load_dag(root)["train-sample@unbiased_sd14-resnet50-0"])
+    assert found == pytest.approx(200 * 2 * 1_331_167 * 156 / 168 / 21, rel=1e-4), "one of 21 is as large"
+
+
+def test_stages_that_look_at_everything(tmp_path: Path) -> None:
+    planned, params = _whole(tmp_path, "genimage-small")
+    images = {stage.stage: stage.images for stage in planned}
+    assert images["audit-all"] == 10_000 + 5_000 and images["audit@sd14"] == 2_000
+    assert images["spectrum-real"] == 2_000 and images["spectrum@sd14"] == 1_000
+    assert images["gallery"] == 8 * 6
+    assert images["pool@all"] == 5_000 * 3 // 4 and images["pool-sample@classes_25"] == pytest.approx(
+        1_875, 5
+    )
+    tests = len(params.conditions) * len(params.detectors)
+    assert images["evaluate-sample@images_750-sd14"] == 250 * tests
+    assert images["evaluate-sample-real@images_750"] == 2_500 * tests
 
 
 def test_a_large_plan_at_a_glance(tmp_path: Path) -> None:
@@ -236,7 +277,7 @@ def test_what_a_service_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     settings = sample_params(
         fit={"shop": {"kind": "api", "options": options}},
         generators={"shop": shop},
-        train={"generators": ["shop"], "sets": {}, "seeds": [0]},
+        train={"generators": ["shop"], "sets": {}, "samples": {}, "seeds": [0]},
     )
     planned = [Planned("generate@shop", "generate", ("new",), 30, None, True)]
     monkeypatch.delenv("SHOP_KEY", raising=False)

@@ -6,8 +6,11 @@ import pytest
 import yaml
 
 from assets.dag import load_dag
+from assets.degradations import parse
 from assets.errors import AssayError
 from assets.params import Params, load_params
+from assets.prepared import preparation
+from assets.studies import aligned_trainings, chronologies, scales
 from flows import presets
 from flows.checks import check_params
 from tasks.importing import import_pictures
@@ -87,12 +90,49 @@ def test_genimage_adds_up_to_the_papers_numbers() -> None:
     assert params.split.test * 168 == pytest.approx(6)
     assert {name for name, spec in params.generators.items() if not spec.drawn} == {"midjourney", "wukong"}
     assert params.split.owners == params.train.generators == tuple(counts)
-    assert set(params.degrade.values()) == {
+    assert [params.degrade[name] for name in ("lr112", "lr64", "jpeg65", "jpeg30", "blur3", "blur5")] == [
         "resize(112)", "resize(64)", "jpeg(65)", "jpeg(30)", "blur(3)", "blur(5)"
-    }  # fmt: skip
+    ]  # fmt: skip
+    assert params.recipe("aligned_generated", 0) == "" and params.recipe("aligned_generated", 1) == "jpeg(96)"
+    assert params.recipe("aligned", 0) == params.recipe("aligned", 1)
+    assert set(params.report.twins) == {"aligned", "aligned_generated"}
     drawn = [spec for spec in params.generators.values() if spec.drawn]
     assert all(spec.prompts and spec.prompts.of == "imagenet" for spec in drawn)
     assert all(spec.prompts and spec.prompts.classes is None for spec in drawn), "all 1,000"
+
+
+def test_genimages_studies_share_everything_that_is_made_with_genimage() -> None:
+    params, paper = preset("genimage-studies"), preset("genimage")
+    for section in ("seed", "real", "fit", "generators", "dedupe", "split", "audit", "spectrum", "degrade"):
+        assert getattr(params, section) == getattr(paper, section), f"{section}: it would be made again"
+    assert params.detectors == {"resnet50": paper.detectors["resnet50"]}
+    scaled = {study.varied: [count for count, _ in study.steps] for study in scales(params)}
+    assert scaled == {
+        "images": [81_000, 162_000, 405_000, 810_000, None],
+        "classes": [10, 100, 500, None],
+        "per_class": [10, 40, None],
+    }
+    (windows,) = chronologies(params)
+    assert [len(window) for window in windows.windows] == [1, 1, 2, 1, 2, 1]
+    assert aligned_trainings(params) == [(name, f"unbiased_{name}") for name in ("sd14", "sd15", "wukong")]
+    for sample in (params.train.samples[f"unbiased_{name}"] for name in ("sd14", "sd15", "wukong")):
+        assert (sample.real_sides, sample.real_quality, sample.balance) == ((450, 550), 96, True)
+        assert preparation(sample) == ("centre(450)", "jpeg(96)|centre(450)")
+
+
+def test_imaginets_contents() -> None:
+    params = preset("imaginet-contents")
+    everything, *others = params.train.samples.values()
+    assert everything.images == 3 * 4_500 and all(sample.images == 2 * 4_500 for sample in others)
+    assert [len(sample.of or ()) for sample in others] == [4, 4, 4]
+    for sample in others:
+        shown = {params.generators[name].content for name in sample.of or ()}
+        assert shown == {*(sample.contents or ())} and len(shown) == 2
+    for name, spec in params.generators.items():
+        assert spec.sampler == preset("imaginet").generators[name].sampler
+        assert (spec.count or 0) * params.split.train > 1.02 * 2_250, "a few more than are taken"
+    (detector,) = params.detectors.values()
+    assert (detector.model, detector.weights, detector.epochs) == ("resnet18", "none", 200)
 
 
 def test_the_small_one_is_small_and_balanced() -> None:
@@ -114,6 +154,10 @@ def test_imaginet_adds_up_to_table_2() -> None:
     assert drawn["sd21_paintings"] + drawn["sdxl_paintings"] == 5_625 == drawn["animagine_xl"]
     assert drawn["sd21_faces"] + drawn["sdxl_faces"] == 11_250 == drawn["stylegan3"]
     assert drawn["stylegan_xl"] == 7_500 + 11_250
+    assert str(parse(params.recipe("social", 0))) == (
+        "square(256,1000)|to(256)|(jpeg(60,100)/webp(60,100))@0.75"
+    )
+    assert sum(len(members) for members in params.report.groups.values()) == len(params.generators)
     schedulers = {spec.sampler.scheduler for spec in params.generators.values() if spec.drawn}
     assert schedulers == {
         "EulerDiscreteScheduler",

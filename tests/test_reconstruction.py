@@ -260,7 +260,7 @@ def test_a_generator_of_reconstructions_is_drawn_by_the_stages(
         real={source: {"from": f"data/{source}"} for source in SOURCES},
         fit={"traces": {"kind": "reconstruction", "options": {"id": str(pipelines["kl"]), "subfolder": ""}}},
         generators={"traces": generator},
-        train={"generators": ["traces"], "sets": {}, "seeds": [0]},
+        train={"generators": ["traces"], "sets": {}, "samples": {}, "seeds": [0]},
     )
     tasks.fit.fit(tmp_path, settings, "traces")
     tasks.generate.generate(tmp_path, settings, "traces")

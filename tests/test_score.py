@@ -39,7 +39,7 @@ IMPORTED = {"family": "gan", "released": "2020-01"}
 SETTINGS = bench.benchmark(
     generators={name: {"from": f"data/{name}", **IMPORTED} for name in ("fake", "lines")},
     detectors={"small": bench.SMALL, "later": {**bench.SMALL, "crop": 48}},
-    train={"generators": ["fake", "lines"], "sets": {"both": ["fake", "lines"]}, "seeds": [0]},
+    train={"generators": ["fake", "lines"], "sets": {"both": ["fake", "lines"]}, "samples": {}, "seeds": [0]},
     degrade={},
 )
 REALS = 400

@@ -193,7 +193,7 @@ TWO = {
     "generators": {
         name: {"from": f"data/{name}", "family": "gan", "released": "2020-01"} for name in ("fake", "other")
     },
-    "train": {"generators": ["fake"], "sets": {"both": ["fake", "other"]}, "seeds": [0]},
+    "train": {"generators": ["fake"], "sets": {"both": ["fake", "other"]}, "samples": {}, "seeds": [0]},
 }
 TOLD = {"which": {**SMALL, "epochs": 2, "unknown": 0.1}}
 
@@ -251,7 +251,7 @@ def test_a_member_without_an_image(workdir: Path) -> None:
     ("arguments", "message"),
     [
         ("fake small", "usage: python -m .* TRAINED_ON DETECTOR SEED"),
-        ("fkae small 0", "unknown generator or set 'fkae'; did you mean 'fake'?"),
+        ("fkae small 0", "unknown generator, set or sample 'fkae'; did you mean 'fake'?"),
         ("fake smal 0", "unknown detector 'smal'; did you mean 'small'?"),
         ("fake small 7", "unknown seed '7'"),
     ],

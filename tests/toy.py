@@ -33,10 +33,12 @@ PARAMS: dict[str, Any] = {
     "detectors": {"net": {"model": "resnet18", "lr": 1e-05, "epochs": 2}},
     "attributors": {},
     "given": {},
-    "train": {"generators": ["a"], "sets": {}, "seeds": [0]},
+    "train": {"generators": ["a"], "sets": {}, "samples": {}, "seeds": [0]},
     "dedupe": {"radius": 4},
     "split": {"train": 0.5, "val": 0.2, "test": 0.3},
     "audit": {"folds": 2},
+    "spectrum": {"side": 32},
+    "gallery": {},
     "report": {"resamples": 100},
     "degrade": {"jpeg65": "jpeg(65)"},
 }
@@ -113,7 +115,19 @@ out.mkdir(parents=True)
 if stage == "report":
     from assets.lineage import PRINTED, benchmark
     (out / PRINTED).write_text(json.dumps(benchmark(pathlib.Path()).as_dict()))
-    (out / "cross_generator.md").write_text("| a table |\\n")
+    (out / "tables").mkdir()
+    (out / "tables/cross_generator.md").write_text("| a table |\\n")
+    (out / "tables/cross_generator.csv").write_text("a,table\\n")
+    (out / "figures").mkdir()
+    (out / "figures/curve.svg").write_text("<svg/>")
+    (out / "index.html").write_text("<p>a report</p>")
+    clean = {"auroc": {"value": 0.75, "low": None, "high": None}}
+    summary = {
+        "sentences": ["net does best."],
+        "lineage": benchmark(pathlib.Path()).lineage,
+        "detectors": {"net": {"in_domain": {"clean": clean, "degraded": None}}},
+    }
+    (out / "summary.json").write_text(json.dumps(summary))
 note("end")
 """
 

@@ -1,4 +1,4 @@
-"""Taking a trained detector elsewhere."""
+"""Taking a benchmark's images, or a trained detector, elsewhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,54 @@ import typer
 
 from flows.commands.app import ROOT, Json, app
 from flows.commands.printing import print_json
+
+
+@app.command(short_help="Write the benchmark's images as a folder that other programs read.")
+def export(
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; it is made if need be.")],
+    as_: Annotated[
+        str, typer.Option("--as", metavar="LAYOUT", help="folder, genimage, webdataset or huggingface.")
+    ] = "folder",
+    only: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these: generators, or real.", show_default=False)
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="All images, also copies and unreadable ones, on no side.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the benchmark's images, original bytes, in a layout that other programs read.
+
+    Without --whole: the images that were kept, each on its side of the split.
+
+    \b
+    Layouts:
+      folder        SIDE/SET/ID.png, real sets as real_NAME
+      genimage      GENERATOR/{train,val}/{ai,nature}/, as GenImage is released; our test is its val
+      webdataset    SET-SIDE-000000.tar with a .json beside each picture
+      huggingface   parquet files that datasets.load_dataset(FOLDER) reads
+
+    \b
+    Beside the pictures: manifest.parquet (all that is known of each), croissant.json (ML Commons'
+    description), README.md (the data card). `assay import FOLDER` gives back the same image sets.
+
+    \b
+    Examples:
+      assay export exported/
+      assay export shards/ --as webdataset --only real,sd15
+    """
+    from assets.params import load_params
+    from tasks.exporting import export as write
+
+    items = tuple(word.strip() for word in (only or "").split(",") if word.strip())
+    done = write(ROOT, load_params(ROOT / "params.yaml"), as_, out, items, whole)
+    if as_json:
+        print_json(done._asdict())
+        return
+    for name, rows in done.sets.items():
+        print(f"{name}: {rows:,} images")
+    lost = f"; {done.unreadable:,} that cannot be read are in the manifest alone" if done.unreadable else ""
+    print(f"{done.pictures:,} pictures in {out}{lost}")
 
 
 @app.command("export-detector", short_help="Write a trained detector as ONNX, with a card.")

@@ -52,8 +52,9 @@ def choose(
     wanted = [one for one in trainings(params) if _fits(one, asked)]
     there = [one for one in wanted if card_path(root, one).is_file()]
     if not there:
-        nearest = f"train@{wanted[0].trained_on}-{wanted[0].detector}-{wanted[0].seed}"
-        stage = nearest if wanted[0].trained_on in params.train.generators else f"train-set{nearest[5:]}"
+        source = wanted[0].trained_on
+        kinds = {**dict.fromkeys(params.train.sets, "-set"), **dict.fromkeys(params.samples, "-sample")}
+        stage = f"train{kinds.get(source, '')}@{source}-{wanted[0].detector}-{wanted[0].seed}"
         raise AssayError(
             f"{card_path(root, wanted[0])} is not there: nothing has been trained that fits; "
             f"`assay run {stage}` trains it, `assay detectors` lists what there is"

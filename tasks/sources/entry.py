@@ -20,6 +20,10 @@ class Entry(NamedTuple):
     """Where its bytes are."""
     columns: dict[str, object]
     """Manifest columns that are its own."""
+    id: str | None = None
+    """The id it has already; None: one is made from the key."""
+    sha256: str | None = None
+    """What its bytes have to be; None: whatever they are."""
 
 
 @dataclass

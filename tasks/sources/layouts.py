@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from assets.errors import AssayError, did_you_mean
-from tasks.sources import folder, genimage, hub, imaginet, journeydb, parquet, webdataset
+from tasks.sources import exported, folder, genimage, hub, imaginet, journeydb, parquet, webdataset
 from tasks.sources.entry import Found, Wanted
 from tasks.sources.names import walk
 
@@ -16,6 +16,7 @@ LAYOUTS: dict[str, ModuleType] = {
     "webdataset": webdataset,
     "parquet": parquet,
     "journeydb": journeydb,
+    "export": exported,
 }
 OPTIONS = {
     "name": "--as",
@@ -52,7 +53,7 @@ def recognise(place: str) -> tuple[str, str]:
         raise AssayError(f"{place} is not there: give a folder, a .tar, a .parquet or hf:OWNER/NAME")
     if path.is_file():
         return _of_file(path)
-    for name in ("genimage", "imaginet"):
+    for name in ("export", "genimage", "imaginet"):
         if why := LAYOUTS[name].recognise(path):
             return name, why
     reasons = {

@@ -110,7 +110,7 @@ def settings(source: Path, arguments: argparse.Namespace) -> Params:
         generators={NAME: generator},
         attributors={},
         given={},
-        train={"generators": [NAME], "sets": {}, "seeds": [0]},
+        train={"generators": [NAME], "sets": {}, "samples": {}, "seeds": [0]},
     )
 
 

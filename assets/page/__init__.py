@@ -1,0 +1,1 @@
+"""results/index.html: the whole report on one page that needs no network."""

@@ -1,0 +1,1 @@
+"""What papers printed, as data with its source, and what of it this benchmark measures as well."""

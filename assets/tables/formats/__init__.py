@@ -1,0 +1,1 @@
+"""A chapter as text: one file a format."""

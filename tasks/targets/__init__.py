@@ -1,0 +1,1 @@
+"""Where `assay export` writes pictures: one file a layout."""
