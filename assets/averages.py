@@ -18,7 +18,7 @@ def averaged(estimates: Sequence[Estimate]) -> Estimate:
     if not there:
         return Estimate(None)
     draws = [one.draws for one in there if one.draws is not None]
-    value = float(np.mean([one.value for one in there]))
+    value = sum(one.value for one in there if one.value is not None) / len(there)
     return Estimate(value, np.mean(draws, axis=0) if len(draws) == len(there) else None)
 
 

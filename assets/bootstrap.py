@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from assets.histograms import Bins, Counts, Indices, Sample, histogram
 from assets.metrics import CALIBRATION_BINS, METRICS, ONE_IN, Floats, log_loss, sigmoid, squared_error
 
-__all__ = ["Counts", "Draws", "Sample", "draw_groups", "interval", "resampled_metrics"]
+__all__ = ["Counts", "Draws", "Sample", "draw_groups", "interval", "resampled_metrics", "unbiased"]
 
 Draws = NDArray[np.float32]
 
@@ -82,6 +82,17 @@ def interval(draws: NDArray[np.floating] | None, level: float) -> tuple[float, f
     ends = np.array([(1 - level) / 2, (1 + level) / 2]) * (finite.size - 1)
     low, high = np.interp(ends, np.arange(finite.size), finite)  # what np.quantile does, sooner
     return float(low), float(high)
+
+
+def unbiased(draws: Draws | None, value: float | None) -> Draws | None:
+    """Draws moved so that their mean is the value, none below 0.
+
+    A calibration error adds up distances, which resampling makes larger on the average, so that the interval
+    of its draws may lie wholly above it (Efron and Tibshirani 1993, chapter 10: the bootstrap's bias).
+    """
+    if draws is None or value is None:
+        return draws
+    return np.maximum(draws - (np.nanmean(draws) - np.float32(value)), np.float32(0))
 
 
 class _Class:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from assets.bootstrap import Counts, Draws, Sample, draw_groups, resampled_metrics
+from assets.bootstrap import Counts, Draws, Sample, draw_groups, resampled_metrics, unbiased
 from assets.metrics import METRICS, all_metrics
 from assets.params import Params
 from assets.scores import Block, Scores
@@ -65,8 +65,8 @@ class Cell:
 
     `kind` is "cell" (one generator's images against the real ones), a kind of `POOLED`, or a mean of cells
     (in `assets.means.MEANS`). `trained_on`, `tested_on` and `condition` are `ALL` where they are averaged
-    over; a mean over conditions is over the degradations, clean left out. Of pooled cells, `tested_on` is
-    the group, the content, `seen` or `unseen`.
+    over; a mean over conditions is over the degradations (all but clean and the twins). Of pooled cells,
+    `tested_on` is the group, the content, `seen` or `unseen`.
     """
 
     kind: str
@@ -183,6 +183,7 @@ def _measure(
     labels = np.repeat([0, 1], [n_real, n_generated])
     values = all_metrics(labels, np.concatenate(logits), threshold)
     draws = resampled_metrics(real, generated, threshold)
+    draws["ece"] = unbiased(draws["ece"], values["ece"])
     groups = real.num_groups + sum(sample.num_groups for sample in generated)
     tally = Tally(n_real, n_generated, shown - n_real - n_generated, groups)
     return tally, {name: Estimate(values[name], draws[name]) for name in METRICS}

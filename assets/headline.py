@@ -173,7 +173,7 @@ def _worst_generator_drop(cells: Sequence[Cell], level: float) -> dict[str, Any]
 def _worst_condition_drop(found: Mapping[Any, Cell], params: Params) -> dict[str, Any] | None:
     pairs = []
     for detector in params.scorers:
-        for condition in params.degrade:
+        for condition in params.degradations:
             for kind in (IN_DOMAIN, PLAIN_MEAN):
                 clean = found.get((kind, detector, ALL, ALL, CLEAN))
                 other = found.get((kind, detector, ALL, ALL, condition))

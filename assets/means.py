@@ -7,7 +7,7 @@ import numpy as np
 from assets.averages import averaged, with_deviation
 from assets.cells import ALL, Cell, Estimate
 from assets.metrics import LOWER_IS_BETTER, METRICS
-from assets.params import CLEAN, Params
+from assets.params import Params
 
 IN_DOMAIN = "in_domain"
 CROSS_GENERATOR = "cross_generator"
@@ -59,7 +59,7 @@ def means(per_seed: Sequence[Cell], params: Params) -> list[Cell]:
     for seed in dict.fromkeys(cell.seed for cell in per_seed):
         cells = [cell for cell in per_seed if cell.seed == seed]
         plain = _seed_means(cells, params, seed)
-        out += [*plain, *over_degradations([*cells, *plain])]
+        out += [*plain, *over_degradations([*cells, *plain], params)]
     return over_seeds(out)
 
 
@@ -127,11 +127,11 @@ def _worst(estimates: Sequence[Estimate], metric: str) -> Estimate:
     return Estimate(value, worst(draws, axis=0) if len(draws) == len(there) else None)
 
 
-def over_degradations(rows: Sequence[Cell]) -> list[Cell]:
-    """One seed's rows, averaged over all conditions but the clean one."""
+def over_degradations(rows: Sequence[Cell], params: Params) -> list[Cell]:
+    """One seed's rows, averaged over all conditions but the clean one and the twins."""
     together: dict[tuple[str, str, str, str], list[Cell]] = {}
     for row in rows:
-        if row.condition != CLEAN:
+        if row.condition in params.degradations:
             together.setdefault(row.key[:4], []).append(row)
     return [mean_of(same, (*key, ALL), same[0].seed) for key, same in together.items()]
 

@@ -422,6 +422,11 @@ class Params(Section):
         """Every condition that is evaluated, the clean one first: name -> recipe in words ('' for clean)."""
         return {CLEAN: "", **{name: str(recipe) for name, recipe in self.degrade.items()}}
 
+    @property
+    def degradations(self) -> tuple[str, ...]:
+        """Conditions that make images worse, and that a mean over degradations is over: all but the twins."""
+        return tuple(name for name in self.degrade if name not in self.report.twins)
+
     def recipe(self, condition: str, label: int) -> str:
         """What is done to a test image of this label (0 real, 1 generated) under a condition."""
         found = "" if condition == CLEAN else self.degrade[condition]

@@ -132,7 +132,7 @@ def tabulate(
         over_seeds(per_seed),
         means(per_seed, params),
         num_images,
-        over_seeds([*pooled, *_degraded(pooled)]),
+        over_seeds([*pooled, *_degraded(pooled, params)]),
         {name: len(images) for name, images in left_out.items() if images},
         curves,
         {key: found for key, found in compared.items() if found is not None},
@@ -151,12 +151,12 @@ def _read_one(
     return lay_out(read(source, tested_on), trained_on, tested_on, params, detectors)
 
 
-def _degraded(per_seed: Sequence[Cell]) -> list[Cell]:
+def _degraded(per_seed: Sequence[Cell], params: Params) -> list[Cell]:
     """The mean over degradations of every cell, seed by seed."""
-    seeds = dict.fromkeys(cell.seed for cell in per_seed)
-    return [
-        mean for seed in seeds for mean in over_degradations([cell for cell in per_seed if cell.seed == seed])
-    ]
+    together: dict[str, list[Cell]] = {}
+    for cell in per_seed:
+        together.setdefault(cell.seed, []).append(cell)
+    return [mean for cells in together.values() for mean in over_degradations(cells, params)]
 
 
 class _Clean:

@@ -155,7 +155,7 @@ def test_the_matrix_is_told_by_every_metric_and_the_less_asked_for_are_folded() 
     chapter = cross_generator.chapter(results(two()))
     assert [one.name for one in chapter.tables[:2]] == ["auroc", "accuracy"]
     assert {one.name for one in chapter.tables} == set(METRICS)
-    assert {one.name for one in chapter.tables if not one.folded} == set(cross_generator.FIRST)
+    assert {one.name for one in chapter.tables if not one.folded} == set(cross_generator.FIRST[:2])
     for one in chapter.tables:
         assert all(f"{kind}: {text}" in one.caption for kind, text in MEANS.items())
     accuracy = table(chapter, "accuracy")

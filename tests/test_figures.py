@@ -26,7 +26,7 @@ from assets.figures import (
     scale,
     spectra,
 )
-from assets.figures.all_figures import NAMES, all_figures
+from assets.figures.all_figures import FIGURES, all_figures
 from assets.figures.drawing import (
     COLOURS,
     WIDTH,
@@ -395,7 +395,7 @@ def test_every_figure_has_a_name_of_its_own(tmp_path: Path) -> None:
     found = all_figures(made(params, flat, tmp_path))
     names = [figure.name for figure in found]
     assert len(names) == len({*names}) <= 15 and {"spectra", "ranks", "degradation_curves"} <= {*names}
-    assert len(NAMES) == len({*NAMES})
+    assert len(FIGURES) == len({*FIGURES})
 
 
 def with_curves(params: Params, of: dict[tuple[str, str], Curve]) -> Results:

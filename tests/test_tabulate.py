@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from assets import tabulate as module
-from assets.bootstrap import interval
+from assets.bootstrap import Sample, draw_groups, interval, resampled_metrics, unbiased
 from assets.cells import ALL, CELL, CLASSES, CONTENT, GROUP, SEEN, UNSEEN
-from assets.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN, WORST
+from assets.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN, WORST, over_degradations
 from assets.metrics import LOWER_IS_BETTER, METRICS, all_metrics
 from assets.params import CLEAN, REAL
 from assets.predictions import PredictionsError, predictions_path, read_predictions, write_predictions
@@ -97,6 +97,35 @@ def test_the_mean_over_degradations_leaves_clean_out():
     assert value(tabulated, IN_DOMAIN, "resnet18", ALL, ALL, "blur3") == pytest.approx(0.7)
     assert value(tabulated, IN_DOMAIN, "resnet18", ALL, ALL, ALL) == pytest.approx(0.7)
     assert value(tabulated, CELL, "resnet18", "dcgan", "ldm", ALL) == pytest.approx(0.2)
+
+
+def test_a_twin_is_no_degradation():
+    params, tabulated = two_by_two(conditions=("jpeg65", "blur3"))
+    spec = params.report.model_copy(update={"twins": ("jpeg65",)})
+    twin = params.model_copy(update={"report": spec})
+    assert twin.degradations == ("blur3",)
+    (cell,) = over_degradations(
+        [one for one in tabulated.per_seed if (one.trained_on, one.tested_on) == ("dcgan", "ldm")], twin
+    )
+    assert cell.num_cells == 1
+
+
+def test_the_calibration_error_lies_in_its_interval():
+    """Resampling alone makes it larger than it is."""
+    random = np.random.default_rng(0)
+    real, fake = (
+        Sample(random.normal(at, 1, 60), np.arange(60), draw_groups(60, 400, seed))
+        for at, seed in ((-1, 0), (1, 1))
+    )
+    labels = np.repeat([0, 1], 60)
+    value = all_metrics(labels, np.concatenate([real.logits, fake.logits]), 0.0)["ece"]
+    raw = resampled_metrics(real, fake, 0.0)["ece"]
+    assert np.mean(raw) > value + 0.01
+    moved = unbiased(raw, value)
+    assert np.mean(moved) == pytest.approx(value, abs=0.002) and moved.min() >= 0
+    low, high = interval(moved, 0.95)
+    assert low < value < high
+    assert unbiased(None, 0.5) is None and unbiased(raw, None) is raw
 
 
 def test_seeds_are_averaged_and_their_spread_is_told():

@@ -38,7 +38,7 @@ def _study(results: Results, study: Scale, at: int) -> Figure:
     look = {name: one for name, one in looks(results).items() if name in params.detectors}
     drawing.legend(legend_of(look))
     trained = [*look]
-    states = {CLEAN: "clean", **({ALL: "degraded, mean over conditions"} if params.degrade else {})}
+    states = {CLEAN: "clean", **({ALL: "degraded, mean over conditions"} if params.degradations else {})}
     numbers = {
         (kind, state, name, source): auroc_of(results, kind, name, state, source)
         for kind in (IN_DOMAIN, CROSS_GENERATOR)

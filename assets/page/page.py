@@ -94,7 +94,7 @@ def render_page(
 def glance(results: Results) -> Table:
     """Every mean of every detector, clean and degraded."""
     find, params = results.tabulated.find, results.params
-    conditions = {CLEAN: "", **({ALL: ", degraded"} if params.degrade else {})}
+    conditions = {CLEAN: "", **({ALL: ", degraded"} if params.degradations else {})}
     columns = [(kind, condition) for kind in MEANS for condition in conditions]
     return metric_table(
         "auroc",

@@ -264,7 +264,7 @@ def join(*sentences: str) -> str:
 
 def over_conditions(params: Params) -> list[str]:
     """Names of all conditions, then `ALL` for the mean over the degradations, if there are any."""
-    return [*params.conditions, *([ALL] if params.degrade else [])]
+    return [*params.conditions, *([ALL] if params.degradations else [])]
 
 
 def clean_cells(tabulated: Tabulated, detector: str, trained_on: str, params: Params) -> list[Cell | None]:

@@ -52,7 +52,7 @@ def chapter(results: Results) -> Chapter | None:
 def _means_table(results: Results, kind: str, metric: str) -> Table | None:
     """Clean and degraded means of every pair."""
     params, level = results.params, results.params.report.level
-    conditions = {"clean": CLEAN, "degraded": ALL} if params.degrade else {"clean": CLEAN}
+    conditions = {"clean": CLEAN, "degraded": ALL} if params.degradations else {"clean": CLEAN}
 
     def mean(detector: str, condition: str) -> Cell | None:
         return results.tabulated.find(kind, detector, ALL, ALL, condition)

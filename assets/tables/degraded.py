@@ -23,6 +23,7 @@ from assets.tables.table import Chapter, Column, Line, Table, Value
 
 _METRICS = ("auroc", "accuracy")
 _KINDS = (IN_DOMAIN, PLAIN_MEAN, CROSS_GENERATOR)
+_OPEN = ((IN_DOMAIN, "auroc"), (IN_DOMAIN, "accuracy"), (CROSS_GENERATOR, "auroc"))
 _SWEPT = {"jpeg": -1, "webp": -1, "avif": -1, "resize": -1, "blur": 1, "noise": 1}
 """Operations that make a sweep: 1 if a larger argument does more harm, -1 if a smaller one does."""
 _SHORTEST_SWEEP = 3
@@ -93,8 +94,8 @@ def _table(results: Results, kind: str, metric: str) -> Table:
         title=f"{heading(metric)}: {kind}",
         caption=join(
             f"Each number is {kind}: {MEANS[kind]}. Columns: the condition, applied to real and "
-            f"generated test images. {MEAN_OF_DEGRADED}: mean over the conditions, {CLEAN} left out "
-            "(GenImage's Table 5: Avg).",
+            f"generated test images. {MEAN_OF_DEGRADED}: mean over the conditions, {CLEAN} and the "
+            "twins (report.twins) left out (GenImage's Table 5: Avg).",
             "Last line of a detector: mean over training generators."
             if any(row.mean for row in rows)
             else "",
@@ -104,7 +105,8 @@ def _table(results: Results, kind: str, metric: str) -> Table:
         columns=[name or MEAN_OF_DEGRADED for name in conditions],
         rows=rows,
         level=params.report.level,
-        num_means=1,
+        num_means=len(conditions) - len(params.conditions),
+        folded=(kind, metric) not in _OPEN,
     )
 
 

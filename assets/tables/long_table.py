@@ -30,7 +30,7 @@ COLUMNS: dict[str, str] = {
     "trained_on": "generator, set or sample trained on; empty: mean over all training generators",
     "tested_on": "generator tested on (with the real test images), group of generators, content, or seen or "
     "unseen classes; empty: mean over all test sets",
-    "condition": "`clean` or a degradation; empty: mean over the degradations, clean left out",
+    "condition": "`clean` or the name of a condition; empty: mean over all but clean and the twins",
     "seed": "training seed; `mean`: mean over several",
     "num_seeds": "training seeds behind the row",
     "num_cells": "cells with data behind the row, for one seed",

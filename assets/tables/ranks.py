@@ -183,7 +183,7 @@ def _spearman_table(results: Results, detectors: Sequence[str]) -> Table:
         found = _rankings(results, detectors, {"": (ALL, condition)}, metric)
         return found[""][1] if found else None
 
-    mean = {MEAN_OF_DEGRADED: ALL} if params.degrade else {}
+    mean = {MEAN_OF_DEGRADED: ALL} if params.degradations else {}
     pairs = [
         ((f"AUROC, {CLEAN}", f"AUROC, {name}"), ranks("auroc", CLEAN), ranks("auroc", condition))
         for name, condition in ({name: name for name in params.degrade} | mean).items()

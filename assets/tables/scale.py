@@ -57,7 +57,7 @@ def chapter(results: Results) -> Chapter | None:
 
 def _table(results: Results, study: Scale, name: str, metric: str) -> Table:
     params, find, level = results.params, results.tabulated.find, results.params.report.level
-    conditions = [(CLEAN, ""), *([(ALL, f", {MEAN_OF_DEGRADED}")] if params.degrade else [])]
+    conditions = [(CLEAN, ""), *([(ALL, f", {MEAN_OF_DEGRADED}")] if params.degradations else [])]
     columns = [(kind, condition, kind + told) for condition, told in conditions for kind in KINDS]
     lines = []
     for detector in params.detectors:
@@ -89,6 +89,6 @@ def _table(results: Results, study: Scale, name: str, metric: str) -> Table:
 
 
 def _degraded(params: Params) -> str:
-    if not params.degrade:
+    if not params.degradations:
         return ""
-    return f"{MEAN_OF_DEGRADED}: mean over the conditions {', '.join(params.degrade)}."
+    return f"{MEAN_OF_DEGRADED}: mean over the conditions {', '.join(params.degradations)}."
