@@ -12,8 +12,9 @@ from assets.dvc_files import write_dvc_files
 from assets.errors import AssayError
 from assets.figures.all_figures import all_figures
 from assets.files import sha256_of, write_json, write_text
+from assets.findings import sentences
 from assets.gallery import read_gallery
-from assets.headline import headline, sentences
+from assets.headline import headline
 from assets.inventory import check_tested, read_document, read_holding
 from assets.leaks import left_out, read_leaks, refuse
 from assets.lineage import PRINTED, Hashes, Lineage

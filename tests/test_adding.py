@@ -197,7 +197,7 @@ def test_a_detectors_settings_for_small_data(root: Path) -> None:
 def without_sets(text: str) -> str:
     """The mini benchmark's parameters without its set and the attributor that is trained on it."""
     start, end = text.index("  sets:"), text.index("  seeds:")
-    text = text[:start] + "  sets: {}   # none\n" + text[end:]
+    text = text[:start] + "  sets: {}   # none\n  samples: {}\n" + text[end:]
     start, end = text.index("\nattributors:"), text.index("\n\ngiven:")
     return f"{text[:start]}\nattributors: {{}}   # which generator?{text[end:]}"
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from assets.cells import ALL, CELL, Cell, Estimate
-from assets.headline import findings, headline, sentences, shown
+from assets.findings import findings, sentences, shown
+from assets.headline import headline
 from assets.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN
 from assets.metrics import METRICS
 from assets.params import CLEAN

@@ -16,6 +16,7 @@ from assets.dag import Stage
 from assets.dealing import SIDES
 from assets.errors import AssayError
 from assets.frames import write_frame
+from assets.lineage import Hashes
 from assets.pairs import owned, paired
 from assets.params import REAL, Params, Split
 from assets.tabulate import tabulate
@@ -287,9 +288,10 @@ def test_cells_count_only_the_real_images_of_their_pairs(workdir: Path) -> None:
         pairs = [f"real-{number:04d}" for number in numbers]
         split_ = pd.DataFrame({"id": [f"{name}-{number:04d}" for number in range(30)], "side": "test"})
         split_["pair_id"] = (pairs + [None] * 30)[:30]
+        split_["content"] = "photo"
         write_frame(Path(f"artifacts/split/{name}/split.parquet"), split_)
-    write_report(Path(), chosen_params, "l" * 64, "r" * 64)
-    table_ = pd.read_csv("results/cross_generator.csv")
+    write_report(Path(), chosen_params, Hashes("l" * 64, "r" * 64))
+    table_ = pd.read_csv("results/cells.csv")
     cells = table_[(table_["kind"] == "cell") & (table_["condition"] == "clean")].set_index(
         ["trained_on", "tested_on"]
     )
@@ -303,8 +305,9 @@ def test_cells_count_only_the_real_images_of_their_pairs(workdir: Path) -> None:
     assert cell["auroc"] == pytest.approx(expected, abs=1e-6) and cell["auroc_low"] < expected
     assert (cell["n_real"], cells.loc["dcgan", "dcgan"]["n_real"]) == (len(own), 12)
     assert cells.loc["dcgan", "ddpm"]["n_real"] == 29, "of 30 pairs, real-0020 is unreadable"
-    assert "are paired with" in Path("results/cross_generator.md").read_text()
-    assert "are paired with" in json.loads(Path("results/cross_generator.json").read_text())["reals"]
+    assert "are paired with" in Path("results/tables/cross_generator.md").read_text()
+    (first, *_) = json.loads(Path("results/tables/cross_generator.json").read_text())["tables"]
+    assert "are paired with" in first["caption"]
     assert cell["groups"] == 2 + len({number // 7 for number in range(30)})
 
 

@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from assets.cells import ALL, CELL, CONTENT
 from assets.figures.figure import Figure
+from assets.findings import findings, shown
 from assets.gallery import Wall
-from assets.headline import findings, shown
 from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
 from assets.page.data import data_tables
 from assets.page.drawing import drawing
