@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from assets.manifest import OK
+from assets.images.manifest import OK
 from assets.seeds import derive_seed
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.files import sha256_of
-from assets.manifest import COLUMNS
+from assets.images.manifest import COLUMNS
 
 MANIFEST = "manifest.parquet"
 _CONTEXT = {

@@ -141,7 +141,8 @@ class Detector(Judge):
     """Real or generated: trained here, on each of `train.generators` and each of `train.sets`."""
 
     augment: str = ""
-    """Recipe applied to training pictures, e.g. `blur(0,3)@0.5|jpeg(30,100)@0.5` (assets/degradations.py)."""
+    """Recipe applied to training pictures, e.g. `blur(0,3)@0.5|jpeg(30,100)@0.5`
+    (assets/images/degradations.py)."""
     epochs: int = Field(10, ge=1)
     batch: int = Field(32, ge=2)
     """Training batch; it changes the result, unlike the batch of an evaluation."""

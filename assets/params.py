@@ -89,7 +89,7 @@ class Sampler(Section):
 
 
 class Prompts(Section):
-    """What a generator that is drawn here is asked for, image by image (assets/prompts.py)."""
+    """What a generator that is drawn here is asked for, image by image (assets/prompting/prompts.py)."""
 
     of: Literal[PROMPTS]  # type: ignore[valid-type]
     """`imagenet`: classes; `captions`, `lines`: a file of yours; `imaginet-*`: that paper's grammars."""
@@ -262,7 +262,7 @@ class Params(Section):
     audit: Audit
     spectrum: SpectrumSpec
     degrade: dict[Name, str | Recipes]
-    """Conditions: name -> recipe (assets/degradations.py), of all test images or by class."""
+    """Conditions: name -> recipe (assets/images/degradations.py), of all test images or by class."""
     detectors: dict[Name, Detector]
     """Real or generated?"""
     attributors: dict[Name, Attributor]

@@ -8,7 +8,7 @@ import numpy as np
 
 from assets.errors import AssayError
 from assets.inventory import read_document
-from assets.metrics import Floats
+from assets.statistics.metrics import Floats
 
 SPECTRUM = "spectrum.npy"
 PROFILE = "profile.json"

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from assets.captions import check_file
-from assets.degradations import parse
 from assets.errors import AssayError, did_you_mean
+from assets.images.degradations import parse
+from assets.images.prepared import preparation
 from assets.params import Params, load_params
-from assets.prepared import preparation
+from assets.prompting.captions import check_file
 from assets.section import checked_options
 from assets.yaml12 import PARAMS_YAML
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from assets.dag import Dag, Stage, load_dag
 from assets.detection import Judge, Sample
 from assets.errors import AssayError
+from assets.images.prepared import preparation
 from assets.params import Fit, Generator, Params, load_params
-from assets.prepared import preparation
 from assets.yaml12 import PARAMS_YAML
 from flows.counts import Counts, rows, trained_spec
 from flows.dvc import WORKSPACE
@@ -59,7 +59,7 @@ _REAL_SIDE = 433
 _WEIGHTS = 100_000_000
 """Bytes of a trained detector of ResNet-50's size."""
 _PNG, _JPEG = 3.0, 0.2
-"""Bytes a pixel: of a PNG as assets/picture.py stores it, not compressed, and of a lossy file."""
+"""Bytes a pixel: of a PNG as assets/images/picture.py stores it, not compressed, and of a lossy file."""
 _LOSSY = ("jpeg", "webp", "avif")
 _ROW = {"pool": 150, "dedupe": 150, "split": 200, "evaluate": 12, "attribute": 60}
 """Bytes a row of the tables that these stages write."""
@@ -291,7 +291,7 @@ def _judges_of(stage: Stage, params: Params) -> Sequence[Judge]:
 
 def _degraded(recipe: str, pixels: float, item: str) -> float:
     """Bytes of a picture of so many pixels after a recipe; an empty one leaves the file as it is."""
-    from assets.degradations import parse  # loads the image code
+    from assets.images.degradations import parse  # loads the image code
 
     each = _PNG if recipe or item != "real" else _JPEG
     for step in parse(recipe, "degrade").operations():

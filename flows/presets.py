@@ -10,7 +10,7 @@ import yaml
 
 from assets.errors import AssayError, did_you_mean
 from assets.files import write_text
-from assets.manifest import read_manifest
+from assets.images.manifest import read_manifest
 from assets.params import parse_params
 from assets.yaml12 import PARAMS_YAML, parse_yaml, read_yaml
 from flows import dvc

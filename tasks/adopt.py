@@ -13,18 +13,18 @@ import pyarrow.parquet as pq
 import timm
 import torch
 
-from assets import metrics
 from assets.detection import SCORES
 from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of, write_json
-from assets.imageset import PARTIAL
+from assets.images.imageset import PARTIAL
+from assets.images.loader import Pictures, read_side
+from assets.images.manifest import read_manifest
 from assets.items import image_folders
-from assets.loader import Pictures, read_side
 from assets.machine import device, make_repeatable
-from assets.manifest import read_manifest
 from assets.params import CLEAN, ELSEWHERE, REAL, Params, load_params
 from assets.progress import counter
 from assets.score_table import by_id, read_table
+from assets.statistics import metrics
 from models import detectors
 from models.detectors.given import (
     CARD,

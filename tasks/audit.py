@@ -12,17 +12,17 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from assets.bootstrap import Sample, draw_groups, interval, resampled_metrics
+from assets.audit.giveaways import advice, aligned, telling
+from assets.audit.shortcuts import FEATURES, FROM_FILES, SHOWN, as_table, from_file, from_manifest
 from assets.files import write_json
-from assets.giveaways import advice, aligned, telling
-from assets.imageset import ImageSet, ImageSetError
+from assets.images.imageset import ImageSet, ImageSetError
+from assets.images.picture import PictureError, decode
 from assets.items import image_folders
-from assets.metrics import auroc
 from assets.params import REAL, Audit, Params, load_params
-from assets.picture import PictureError, decode
 from assets.progress import progress
 from assets.seeds import derive_seed
-from assets.shortcuts import FEATURES, FROM_FILES, SHOWN, as_table, from_file, from_manifest
+from assets.statistics.bootstrap import Sample, draw_groups, interval, resampled_metrics
+from assets.statistics.metrics import auroc
 from tasks.command import arguments_for, run_stage
 
 MOST_ROWS = 10_000
@@ -37,7 +37,7 @@ class Material(NamedTuple):
     rows: pd.DataFrame
     """Manifest rows, at most so many as were asked for, in the order of their hashes."""
     opened: pd.DataFrame
-    """`assets.shortcuts.as_table` of the first of them, on their index."""
+    """`assets.audit.shortcuts.as_table` of the first of them, on their index."""
     total: int
     """Images there are."""
 
@@ -112,7 +112,7 @@ def judge_rows(
 
     Args:
         rows: manifest rows, label 0 real, 1 generated, index unique.
-        opened: `assets.shortcuts.as_table` of some of them, on the same index.
+        opened: `assets.audit.shortcuts.as_table` of some of them, on the same index.
     """
     told = from_manifest(rows)
     together = told.loc[opened.index].join(opened) if len(opened) else told

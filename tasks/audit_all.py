@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from assets.balance import balance, damaged, removed_copies
-from assets.crossings import HASH, coded, leaks, pairs
+from assets.audit.balance import balance, damaged, removed_copies
+from assets.audit.crossings import HASH, coded, leaks, pairs
+from assets.audit.leaks import EXACT, NEAR, write_leaks
+from assets.audit.shortcuts import thumbnail
 from assets.files import write_json
+from assets.images.loader import Pictures
+from assets.images.near import as_bits
 from assets.items import image_folders
-from assets.leaks import EXACT, NEAR, write_leaks
-from assets.loader import Pictures
-from assets.near import as_bits
 from assets.params import REAL, Params, load_params
 from assets.progress import progress
 from assets.seeds import derive_seed
-from assets.shortcuts import thumbnail
 from tasks.audit import MOST_ROWS, Material, judge, material, split_column
 from tasks.command import arguments_for, run_stage
 
@@ -74,7 +74,7 @@ def by_chance(images: int, radius: int) -> float:
 
 
 def _images(decided: dict[str, Path], splits: dict[str, Path]) -> pd.DataFrame:
-    """Every kept image of every item, as `assets.crossings` takes them: 50 bytes each and its id."""
+    """Every kept image of every item, as `assets.audit.crossings` takes them: 50 bytes each and its id."""
     parts = []
     for item, path in splits.items():
         rows = pd.read_parquet(path, columns=["id", "side", "group"])

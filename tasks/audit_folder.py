@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from assets.crossings import HASH, coded, pairs
-from assets.description import describe
+from assets.audit.crossings import HASH, coded, pairs
+from assets.audit.description import describe
+from assets.audit.shortcuts import as_table, from_file, thumbnail
 from assets.errors import AssayError
+from assets.images.picture import PictureError, decode, examine
 from assets.params import Audit, Dedupe
-from assets.picture import PictureError, decode, examine
 from assets.progress import progress
 from assets.seeds import derive_seed
-from assets.shortcuts import as_table, from_file, thumbnail
 from tasks.audit import judge_rows
 from tasks.audit_all import MOST_APART
 from tasks.scoring.files import shown
@@ -52,7 +52,7 @@ def audit_folders(folders: Sequence[Path], at_most: int) -> dict[str, Any]:
         folders: one, or the real and the generated one.
         at_most: pictures a class that are looked at, chosen by a hash of their names; 0: all.
     Returns:
-        `classes`: name -> folder, counts, unreadable files, `looks` (`assets.description`); `copies`;
+        `classes`: name -> folder, counts, unreadable files, `looks` (`assets.audit.description`); `copies`;
         `audit`: what `tasks.audit.judge_rows` finds, None for pictures of one kind; `notes`.
     Raises:
         AssayError: a folder that is none, without a picture, or without one that can be read.

@@ -13,11 +13,11 @@ from PIL import Image
 
 from assets.choose import take
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter, link_set
-from assets.manifest import OK
-from assets.near import clusters
+from assets.images.imageset import ImageSet, ImageSetWriter, link_set
+from assets.images.manifest import OK
+from assets.images.near import clusters
+from assets.images.picture import encode
 from assets.params import Params, Real, load_params
-from assets.picture import encode
 from assets.progress import progress
 from assets.seeds import rng
 from tasks.command import arguments_for, run_stage

@@ -12,10 +12,10 @@ import pandas as pd
 
 from assets.files import write_json
 from assets.frames import write_frame
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
+from assets.images.manifest import OK
+from assets.images.near import clusters
 from assets.items import image_folders
-from assets.manifest import OK
-from assets.near import clusters
 from assets.params import REAL, Params, load_params
 from tasks.command import arguments_for, run_stage
 

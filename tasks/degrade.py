@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from assets.degradations import parse
-from assets.imageset import ImageSetWriter, open_sets, to_records
+from assets.images.degradations import parse
+from assets.images.imageset import ImageSetWriter, open_sets, to_records
+from assets.images.loader import read_side
+from assets.images.picture import PictureError, decode
 from assets.items import image_folders
-from assets.loader import read_side
 from assets.params import REAL, Params, load_params
-from assets.picture import PictureError, decode
 from assets.progress import progress
 from assets.seeds import rng
 from tasks.command import arguments_for, run_stage

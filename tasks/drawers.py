@@ -8,8 +8,8 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from assets.chunks import Chunks
 from assets.errors import AssayError
+from assets.images.chunks import Chunks
 from assets.machine import DEVICE
 from assets.progress import counter
 

@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from assets.chunks import Chunks
+from assets.images.chunks import Chunks
+from assets.images.packing import ShardWriter
+from assets.images.picture import encode
 from assets.machine import make_repeatable
-from assets.packing import ShardWriter
 from assets.params import Generator, Params
-from assets.picture import encode
 from assets.progress import counter
-from assets.prompts import Ask, asks
+from assets.prompting.prompts import Ask, asks
 from assets.seeds import derive_seed
 from models import generators
 from models.generators import Drawer, Drawn, Request

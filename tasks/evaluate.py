@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from assets.errors import AssayError, did_you_mean
+from assets.images.loader import Pictures, read_side
 from assets.items import image_folders
-from assets.loader import Pictures, read_side
 from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
 from assets.predictions import OK, predictions_path, write_predictions

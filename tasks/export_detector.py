@@ -14,9 +14,9 @@ import torch
 
 from assets.errors import AssayError, did_you_mean
 from assets.files import replacing, sha256_of, write_text
+from assets.images.loader import Pictures, read_side
 from assets.items import image_folders
 from assets.lineage import Lineage
-from assets.loader import Pictures, read_side
 from assets.machine import make_repeatable
 from assets.params import REAL, Params
 from assets.seeds import rng

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from assets.croissant import croissant
 from assets.errors import AssayError, did_you_mean
 from assets.files import full_disk_told, replacing, write_json, write_text
-from assets.imageset import ImageSet, to_records
+from assets.images.imageset import ImageSet, to_records
+from assets.images.loader import SPLIT
+from assets.images.manifest import COLUMNS as MANIFEST
+from assets.images.manifest import OK
 from assets.inventory import read_document
 from assets.items import image_folders
-from assets.loader import SPLIT
-from assets.manifest import COLUMNS as MANIFEST
-from assets.manifest import OK
 from assets.params import REAL, Params
 from assets.progress import progress
 from tasks.targets.picture import Picture, Placed

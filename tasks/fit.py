@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet, link_set
+from assets.images.imageset import ImageSet, link_set
+from assets.images.picture import decode
 from assets.items import image_folders
 from assets.machine import device, make_repeatable
 from assets.params import REAL, Params, load_params
-from assets.picture import decode
 from assets.seeds import derive_seed
 from models import generators
 from tasks.command import arguments_for, run_stage

@@ -10,15 +10,15 @@ from PIL import Image
 
 from assets.files import write_bytes, write_json
 from assets.gallery import GALLERY, gallery_folder
-from assets.imageset import MANIFEST
+from assets.images.imageset import MANIFEST
+from assets.images.loader import Pictures, read_side
+from assets.images.picture import encode
 from assets.items import image_folders
-from assets.loader import Pictures, read_side
-from assets.metrics import Floats
 from assets.params import CLEAN, ELSEWHERE, REAL, Params, load_params
-from assets.picture import encode
 from assets.predictions import given_source, predictions_path, read_predictions
 from assets.progress import progress
-from assets.scores import lay_out
+from assets.statistics.metrics import Floats
+from assets.statistics.scores import lay_out
 from tasks.command import arguments_for, run_stage
 
 Judge = tuple[str, str]

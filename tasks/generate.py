@@ -5,7 +5,7 @@ from pathlib import Path
 from assets.choose import take
 from assets.errors import AssayError
 from assets.files import full_disk_told
-from assets.imageset import ImageSet, link_set
+from assets.images.imageset import ImageSet, link_set
 from assets.machine import devices
 from assets.params import Generator, Params, load_params
 from tasks.command import arguments_for, run_stage

@@ -15,10 +15,10 @@ import PIL
 
 from assets.errors import AssayError
 from assets.files import full_disk_told, sha256_of, write_json
-from assets.imageset import MANIFEST, ImageSet, ImageSetWriter
+from assets.images.imageset import MANIFEST, ImageSet, ImageSetWriter
+from assets.images.manifest import COLUMNS, UNREADABLE
+from assets.images.picture import Examined, examine
 from assets.machine import num_workers
-from assets.manifest import COLUMNS, UNREADABLE
-from assets.picture import Examined, examine
 from assets.progress import progress
 from tasks.sources import folder as plain
 from tasks.sources.entry import Entry, Source, Wanted

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
+from assets.images.loader import Pictures, read_side
+from assets.images.pool import read_pool
+from assets.images.prepared import preparation, prepared_folder
 from assets.items import image_folders
-from assets.loader import Pictures, read_side
 from assets.params import REAL, Params
-from assets.pool import read_pool
-from assets.prepared import preparation, prepared_folder
 from models.detectors.training.examples import Examples
 
 SIDES = ("train", "val")

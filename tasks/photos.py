@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from assets.errors import AssayError
-from assets.imageset import ImageSetWriter
+from assets.images.imageset import ImageSetWriter
 
 NAME = "photos"
 

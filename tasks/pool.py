@@ -8,16 +8,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assets.degradations import Recipe, parse
 from assets.errors import AssayError, did_you_mean
 from assets.files import replacing, write_json
-from assets.imageset import ImageSet, ImageSetWriter, open_sets, to_records
+from assets.images.degradations import Recipe, parse
+from assets.images.imageset import ImageSet, ImageSetWriter, open_sets, to_records
+from assets.images.loader import read_side
+from assets.images.picture import PictureError, decode
+from assets.images.pool import COLUMNS, POOL, SUMMARY
+from assets.images.prepared import preparation, prepared_folder
 from assets.items import image_folders
-from assets.loader import read_side
 from assets.params import REAL, Params, load_params
-from assets.picture import PictureError, decode
-from assets.pool import COLUMNS, POOL, SUMMARY
-from assets.prepared import preparation, prepared_folder
 from assets.progress import progress
 from assets.seeds import rng
 from tasks.command import arguments_for, run_stage

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
+from assets.images.manifest import OK
+from assets.images.picture import encode, examine
 from assets.machine import device
-from assets.manifest import OK
 from assets.params import Sampler
-from assets.picture import encode, examine
 from models import generators
 from models.generators import Request
 

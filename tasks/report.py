@@ -4,29 +4,29 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from assets.attributed import tabulate_attributions
 from assets.attributions import attributions_path, read_attributions
-from assets.data_card import data_card
-from assets.detector_card import detector_cards
-from assets.dvc_files import write_dvc_files
+from assets.audit.leaks import left_out, read_leaks, refuse
 from assets.errors import AssayError
 from assets.figures.all_figures import all_figures
 from assets.files import sha256_of, write_json, write_text
-from assets.findings import sentences
 from assets.gallery import read_gallery
-from assets.headline import headline
+from assets.images.loader import read_side
 from assets.inventory import check_tested, read_document, read_holding
-from assets.leaks import left_out, read_leaks, refuse
 from assets.lineage import PRINTED, Hashes, Lineage
-from assets.loader import read_side
 from assets.page.page import render_page
 from assets.params import REAL, Params, load_params
 from assets.predictions import given_source, predictions_path, read_predictions
-from assets.results import Results
+from assets.report.data_card import data_card
+from assets.report.detector_card import detector_cards
+from assets.report.dvc_files import write_dvc_files
+from assets.report.findings import sentences
+from assets.report.headline import headline
+from assets.report.results import Results
+from assets.statistics.attributed import tabulate_attributions
+from assets.statistics.tabulate import tabulate
 from assets.tables.chapters import all_chapters
 from assets.tables.long_table import write_long_table
 from assets.tables.write import write_chapters
-from assets.tabulate import tabulate
 from tasks.command import arguments_for, run_stage
 from tasks.sampling import seen_classes, seen_contents
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from assets.detection import Sample
 from assets.errors import AssayError
-from assets.loader import read_side
+from assets.images.loader import read_side
 from assets.params import REAL, Params
 from assets.seeds import derive_seed
 

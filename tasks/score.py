@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from assets.errors import AssayError
+from assets.images.picture import PictureError, decode
 from assets.lineage import Lineage
 from assets.machine import device
 from assets.params import ELSEWHERE, Params
-from assets.picture import PictureError, decode
 from assets.verdict import (
     IMAGES_PER_ALARM,
     RATE,

@@ -13,14 +13,14 @@ import pandas as pd
 
 from assets.errors import AssayError
 from assets.files import write_bytes, write_json
-from assets.imageset import MANIFEST
+from assets.images.imageset import MANIFEST
+from assets.images.loader import SPLIT, Pictures
 from assets.items import image_folders
-from assets.loader import SPLIT, Pictures
-from assets.metrics import Floats
 from assets.params import Params, load_params
 from assets.progress import progress
 from assets.seeds import derive_seed
 from assets.spectrum import PROFILE, SPECTRUM, spectrum_folder
+from assets.statistics.metrics import Floats
 from tasks.command import arguments_for, run_stage
 
 LUMA = 0.299, 0.587, 0.114

@@ -6,22 +6,23 @@ published them on; images that share a prompt across generators follow a hash of
 are dealt out within their own set. Where two of these disagree the first holds, and a group is never
 torn: it goes where the release put any of it into test, else into val.
 
-Then every generated image may get a real one of its class that it is judged against (`assets.pairs`).
+Then every generated image may get a real one of its class that it is judged against
+(`assets.splitting.pairs`).
 """
 
 from pathlib import Path
 
 import pandas as pd
 
-from assets.dealing import SIDES, deal, hashed
 from assets.errors import AssayError
 from assets.files import write_json
 from assets.frames import write_frame
-from assets.groups import SHARED
-from assets.pairs import paired
 from assets.params import REAL, Params, load_params
 from assets.params import Split as Shares
-from assets.published import as_published, kept_sides, published_sides
+from assets.splitting.dealing import SIDES, deal, hashed
+from assets.splitting.groups import SHARED
+from assets.splitting.pairs import paired
+from assets.splitting.published import as_published, kept_sides, published_sides
 from tasks.command import arguments_for, run_stage
 
 COLUMNS = ["id", "label", "generator", "content", "class_name", "class_index", "group", "pair_id", "sha256"]

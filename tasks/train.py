@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from assets import metrics
 from assets.code import code_digest
-from assets.degradations import parse
 from assets.detection import NONE, Attributor
 from assets.detection import Detector as Spec
 from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of, write_json
-from assets.imageset import work_folder
+from assets.images.degradations import parse
+from assets.images.imageset import work_folder
 from assets.machine import make_repeatable
 from assets.params import REAL, Params, load_params
 from assets.seeds import derive_seed
+from assets.statistics import metrics
 from models import detectors
 from models.detectors import attribution
 from models.detectors.detector import save_weights, weights_digest

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from assets.degradations import parse
-from assets.imageset import ImageSetWriter
+from assets.images.degradations import parse
+from assets.images.imageset import ImageSetWriter
+from assets.images.picture import encode
 from assets.params import Params
-from assets.picture import encode
 from assets.seeds import rng
 from tasks.start import start
 from tests.conftest import REPO, textured

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from assets.audit.leaks import COLUMNS, write_leaks
 from assets.gallery import gallery_folder
-from assets.leaks import COLUMNS, write_leaks
 from assets.params import REAL, Params, parse_params
 from assets.predictions import predictions_path, write_predictions
 from assets.seeds import derive_seed, rng

@@ -13,10 +13,10 @@ from assets.gallery import Hard, Score, Wall, gallery_folder
 from assets.inventory import read_holding
 from assets.params import REAL, Params
 from assets.predictions import predictions_path, read_predictions
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.tabulate import tabulate
 from assets.tables.cell_table import Row, clean_cells, metric_table
 from assets.tables.table import Chapter, Column, Line, Table, Value
-from assets.tabulate import tabulate
 from tests.made_up import write_benchmark
 
 LINEAGE, RECIPE = "ab12" * 16, "cd34" * 16

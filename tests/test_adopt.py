@@ -17,12 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from assets import metrics
 from assets.errors import AssayError
 from assets.files import sha256_of
-from assets.loader import read_side
+from assets.images.loader import read_side
 from assets.params import Params
 from assets.predictions import given_source, predictions_path, read_predictions
+from assets.statistics import metrics
 from models.detectors.given import check_given, load_given
 from models.detectors.nets.own_code import code_pin
 from tasks.adopt import adopt

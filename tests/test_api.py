@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
 from assets.params import Sampler
 from assets.section import checked_options
 from models.generators import Drawn, Request, fit, open_model

@@ -7,7 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.attributed import (
+from assets.attributions import UNKNOWN, AttributionsError
+from assets.params import Params
+from assets.report.results import Results
+from assets.seeds import rng
+from assets.statistics.attributed import (
     DEFINITIONS,
     GENERATOR,
     KNOWN,
@@ -16,14 +20,10 @@ from assets.attributed import (
     Row,
     tabulate_attributions,
 )
-from assets.attributions import UNKNOWN, AttributionsError
-from assets.params import Params
-from assets.results import Results
-from assets.seeds import rng
+from assets.statistics.tabulate import Tabulated
 from assets.tables.attribution import chapter
 from assets.tables.table import Table
 from assets.tables.write import FORMATS
-from assets.tabulate import Tabulated
 from tests.samples import params
 
 MEMBERS = ("b", "a", "c")

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from PIL import Image, PngImagePlugin
 
-from assets.degradations import parse
+from assets.audit.metadata import Metadata, metadata
+from assets.audit.shortcuts import FEATURES, FROM_FILES, SIZE, TITLES, as_table, from_file, from_manifest
+from assets.audit.watermark import MARKS, watermark
 from assets.frames import write_frame
-from assets.imageset import ImageSetWriter
-from assets.metadata import Metadata, metadata
+from assets.images.degradations import parse
+from assets.images.imageset import ImageSetWriter
+from assets.images.picture import decode, encode, examine
 from assets.params import Audit
-from assets.picture import decode, encode, examine
-from assets.shortcuts import FEATURES, FROM_FILES, SIZE, TITLES, as_table, from_file, from_manifest
-from assets.watermark import MARKS, watermark
 from tasks import audit as stage
 from tasks.audit import audit, judge_rows
 from tests.conftest import file_bytes, textured

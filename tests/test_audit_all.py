@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.balance import balance, damaged, removed_copies
+from assets.audit.balance import balance, damaged, removed_copies
+from assets.audit.leaks import read_leaks
 from assets.frames import write_frame
-from assets.imageset import ImageSetWriter
-from assets.leaks import read_leaks
+from assets.images.imageset import ImageSetWriter
 from assets.params import Params
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.audit import chapter
 from assets.tables.table import Chapter
 from tasks.audit import audit

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from assets import bootstrap, histograms
-from assets.bootstrap import Sample, draw_groups, interval, resampled_metrics
-from assets.histograms import Bins, histogram
-from assets.metrics import METRICS, all_metrics
+from assets.statistics import bootstrap, histograms
+from assets.statistics.bootstrap import Sample, draw_groups, interval, resampled_metrics
+from assets.statistics.histograms import Bins, histogram
+from assets.statistics.metrics import METRICS, all_metrics
 
 FEW = {"tpr_at_5", "tpr_at_1"}
 """Without a value where real images are few."""

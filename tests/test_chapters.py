@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.cells import CELL, Estimate
 from assets.inventory import SIDES, Holding
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
-from assets.metrics import METRICS
 from assets.params import CLEAN, REAL, Params
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import CELL, Estimate
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
+from assets.statistics.metrics import METRICS
+from assets.statistics.tabulate import tabulate
 from assets.tables import (
     calibration,
     cell_table,
@@ -31,7 +32,6 @@ from assets.tables.chapters import all_chapters
 from assets.tables.long_table import COLUMNS, as_csv, as_json, records
 from assets.tables.table import Line, Table, Value
 from assets.tables.write import FORMATS
-from assets.tabulate import tabulate
 from tests.imports import ROOT
 from tests.made_up import benchmark_params, rows
 

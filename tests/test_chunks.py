@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from assets.chunks import Chunks
 from assets.errors import AssayError
-from assets.imageset import ImageSet
-from assets.picture import encode
+from assets.images.chunks import Chunks
+from assets.images.imageset import ImageSet
+from assets.images.picture import encode
 from tests.conftest import textured
 
 

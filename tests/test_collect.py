@@ -8,7 +8,7 @@ import pytest
 
 from assets.choose import take
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.images.imageset import ImageSet, ImageSetWriter
 from assets.params import Params
 from tasks.collect import collect, crop_box
 from tasks.photos import PHOTOS, pack_photos

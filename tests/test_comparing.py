@@ -9,16 +9,16 @@ import pytest
 from scipy.stats import false_discovery_control
 from sklearn import metrics as sk
 
-from assets.bootstrap import Sample, draw_groups, resampled_metrics
-from assets.cells import ALL, Estimate
-from assets.comparing import benjamini_hochberg, delong, delong_p, holm, paired, two_sided
-from assets.curves import curve
-from assets.metrics import auroc, calibration_error
 from assets.params import CLEAN, REAL, Params
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.bootstrap import Sample, draw_groups, resampled_metrics
+from assets.statistics.cells import ALL, Estimate
+from assets.statistics.comparing import benjamini_hochberg, delong, delong_p, holm, paired, two_sided
+from assets.statistics.curves import curve
+from assets.statistics.metrics import auroc, calibration_error
+from assets.statistics.tabulate import tabulate
 from assets.tables import comparison
 from assets.tables.table import Table
-from assets.tabulate import tabulate
 from tests.made_up import benchmark_params, rows
 
 REALS = np.array([[1.0, 2, 3, 4, 5, 6, 7], [2, 1, 4, 3, 3, 6, 8]])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assets.imageset import ImageSetWriter
-from assets.near import as_bits, clusters, near_pairs
+from assets.images.imageset import ImageSetWriter
+from assets.images.near import as_bits, clusters, near_pairs
 from tasks.dedupe import decide, dedupe
 from tests.conftest import file_bytes, textured
 from tests.samples import params, rows
@@ -83,7 +83,7 @@ def test_what_stays_is_apart_and_does_not_depend_on_row_order(
 
 @pytest.mark.parametrize("sorting", [60, 1e-5, 1e-8, 1e-16])  # each makes another way the cheapest
 def test_pairs_equal_a_literal_double_loop(sorting: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assets.near._SORTING", sorting)
+    monkeypatch.setattr("assets.images.near._SORTING", sorting)
     hashes = np.random.default_rng(0).integers(0, 2**12, 60).astype(np.uint64)
     literal = {
         (i, j, (int(hashes[i]) ^ int(hashes[j])).bit_count()) for i in range(60) for j in range(i + 1, 60)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from scipy.ndimage import gaussian_filter
 
-from assets.degradations import _RULES, DegradationError, Recipe, parse
-from assets.picture import PictureError, decode, encode, jpeg_quality
+from assets.images.degradations import _RULES, DegradationError, Recipe, parse
+from assets.images.picture import PictureError, decode, encode, jpeg_quality
 from assets.seeds import rng
 from tests.conftest import textured
 

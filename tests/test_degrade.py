@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.degradations import DegradationError
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.images.degradations import DegradationError
+from assets.images.imageset import ImageSet, ImageSetWriter
 from assets.params import Params
 from tasks.dedupe import dedupe
 from tasks.degrade import degrade

@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
-from assets.degradations import parse
 from assets.detection import NONE, Attributor, Detector
 from assets.errors import AssayError
+from assets.images.degradations import parse
 from models import detectors
 from models.detectors import card as cards
 from models.generators import card as generators

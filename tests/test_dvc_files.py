@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from assets.dvc_files import headline_metrics, write_dvc_files
+from assets.report.dvc_files import headline_metrics, write_dvc_files
 from tests import toy
 from tests.conftest import REPO
 from tests.made_up import benchmark_params

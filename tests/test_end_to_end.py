@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from assets.imageset import ImageSetWriter
+from assets.images.imageset import ImageSetWriter
 from assets.lineage import benchmark
 from tests.conftest import REPO, file_bytes, textured
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from assets import metrics
 from assets.errors import AssayError
-from assets.loader import Pictures
+from assets.images.loader import Pictures
 from assets.params import Params
 from assets.predictions import predictions_path, read_predictions
+from assets.statistics import metrics
 from tasks.evaluate import evaluate, main
 from tasks.train import train
 from tests.bench import SMALL, benchmark, run_with_workers, write_benchmark

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.images.imageset import ImageSet, ImageSetWriter
+from assets.images.picture import encode
 from assets.params import Params
-from assets.picture import encode
 from flows.commands.app import app
 from tasks import exporting
 from tasks.exporting import LAYOUTS, export

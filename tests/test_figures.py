@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.cells import ALL, CELL, Cell, Estimate
-from assets.curves import Curve, curve
 from assets.errors import AssayError
 from assets.figures import (
     chronological,
@@ -39,11 +37,13 @@ from assets.figures.drawing import (
 )
 from assets.figures.figure import Figure
 from assets.figures.numbers import MANY, OTHERS, kinds_of, legend_of, looks
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
 from assets.page.drawing import drawing
 from assets.params import CLEAN, REAL, Params, parse_params
-from assets.results import Results
-from assets.tabulate import Tabulated
+from assets.report.results import Results
+from assets.statistics.cells import ALL, CELL, Cell, Estimate
+from assets.statistics.curves import Curve, curve
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
+from assets.statistics.tabulate import Tabulated
 from tests.made_up import benchmark_params, write_spectrum
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from assets.errors import AssayError
 from assets.gallery import GALLERY, gallery_folder, read_gallery
-from assets.imageset import ImageSetWriter
+from assets.images.imageset import ImageSetWriter
 from assets.params import ELSEWHERE, REAL, Params
 from assets.predictions import given_source, predictions_path, write_predictions
 from tasks.gallery import Opinions, asked, gallery, hardest, thumbnail

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
 from assets.params import Params, Sampler
 from models import generators
 from models.generators import Drawn, Request

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
 from tasks.importing import Imported, pack
 from tasks.sources import genimage, layouts
 from tasks.sources.entry import Found, Wanted

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from assets.cells import ALL, CELL, Cell, Estimate
-from assets.findings import findings, sentences, shown
-from assets.headline import headline
-from assets.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN
-from assets.metrics import METRICS
 from assets.params import CLEAN
+from assets.report.findings import findings, sentences, shown
+from assets.report.headline import headline
+from assets.statistics.cells import ALL, CELL, Cell, Estimate
+from assets.statistics.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN
+from assets.statistics.metrics import METRICS
 from tests.made_up import benchmark_params
 from tests.made_up_page import made_up_results
 

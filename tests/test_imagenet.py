@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assets import imagenet
 from assets.errors import AssayError
+from assets.prompting import imagenet
 
 
 def test_indices_are_those_that_everybody_uses() -> None:

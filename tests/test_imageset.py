@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assets.imageset import ImageSet, ImageSetError, ImageSetWriter, link_set, open_sets
-from assets.manifest import ManifestError, write_manifest
+from assets.images.imageset import ImageSet, ImageSetError, ImageSetWriter, link_set, open_sets
+from assets.images.manifest import ManifestError, write_manifest
 from tests.conftest import file_bytes, textured
 
 FILES = {f"a-{index}": file_bytes(textured(index), "JPEG" if index % 2 else "PNG") for index in range(7)}
@@ -150,7 +150,7 @@ def test_a_kill_while_shards_are_put_in_place_is_mended(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("assets.imageset.write_manifest", die)
+    monkeypatch.setattr("assets.images.imageset.write_manifest", die)
     with pytest.raises(KeyboardInterrupt):
         write(Path("set"), resume="k", per_shard=3)
     monkeypatch.undo()

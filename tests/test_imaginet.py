@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
 from tasks.importing import pack
 from tasks.sources import imaginet, layouts
 from tasks.sources.entry import Found, Wanted

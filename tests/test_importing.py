@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets import shards
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.images import shards
+from assets.images.imageset import ImageSet, ImageSetWriter
 from tasks import importing
 from tasks.importing import import_pictures
 from tasks.sources import folder as plain

@@ -12,11 +12,11 @@ from timm.data import create_transform
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from assets import picture
 from assets.detection import View
-from assets.imageset import ImageSetError, ImageSetWriter
-from assets.loader import Pictures
-from assets.picture import PictureError, decode
+from assets.images import picture
+from assets.images.imageset import ImageSetError, ImageSetWriter
+from assets.images.loader import Pictures
+from assets.images.picture import PictureError, decode
 from assets.seeds import rng
 from models.detectors.inputs import planned, prepare
 from models.detectors.scoring import Centres

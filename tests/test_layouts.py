@@ -16,7 +16,7 @@ import yaml
 from huggingface_hub import errors
 
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
 from tasks.importing import pack
 from tasks.sources import genimage, hub, imaginet, journeydb, layouts, places, webdataset
 from tasks.sources.entry import Found, Wanted

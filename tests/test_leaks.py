@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.crossings import HASH, coded, leaks, pairs
+from assets.audit.crossings import HASH, coded, leaks, pairs
+from assets.audit.leaks import COLUMNS, EXACT, GROUP, NEAR, left_out, read_leaks, refuse, write_leaks
 from assets.errors import AssayError
-from assets.leaks import COLUMNS, EXACT, GROUP, NEAR, left_out, read_leaks, refuse, write_leaks
 from assets.params import Params
 from tests.samples import params
 

@@ -8,8 +8,8 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn import metrics as sk
 
-from assets import metrics
-from assets.metrics import (
+from assets.statistics import metrics
+from assets.statistics.metrics import (
     DEFINITIONS,
     GUESSING,
     LOWER_IS_BETTER,

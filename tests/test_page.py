@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from assets.errors import AssayError
-from assets.headline import headline
 from assets.page.drawing import DrawingError, drawing
 from assets.page.embedded import as_script, embedded, numbered, stage_of
 from assets.page.facets import Facets
 from assets.page.layout import lay_out, shade_class
 from assets.page.page import FOLDER, render_page
 from assets.params import Params
-from assets.results import Results
+from assets.report.headline import headline
+from assets.report.results import Results
 from assets.tables.table import Chapter, Column, Line, Table, Value
 from tests.made_up import benchmark_params
 from tests.made_up_page import (

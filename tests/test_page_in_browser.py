@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from assets.headline import headline
 from assets.page.page import render_page
+from assets.report.headline import headline
 from tests.browser import Page, browser, chromium
 from tests.made_up import benchmark_params
 from tests.made_up_page import made_up_chapters, made_up_figures, made_up_gallery, made_up_results

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets import metrics
-from assets.bootstrap import interval
 from assets.dag import Stage
-from assets.dealing import SIDES
 from assets.errors import AssayError
 from assets.frames import write_frame
 from assets.lineage import Hashes
-from assets.pairs import owned, paired
 from assets.params import REAL, Params, Split
-from assets.tabulate import tabulate
+from assets.splitting.dealing import SIDES
+from assets.splitting.pairs import owned, paired
+from assets.statistics import metrics
+from assets.statistics.bootstrap import interval
+from assets.statistics.tabulate import tabulate
 from flows.counts import Counts
 from tasks.audit import audit
 from tasks.dedupe import decide

@@ -1,4 +1,4 @@
-"""Hostile and odd files: what `assets.picture` makes of each."""
+"""Hostile and odd files: what `assets.images.picture` makes of each."""
 
 import io
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets import picture
-from assets.picture import PictureError, decode, encode, examine, jpeg_quality, phash
+from assets.images import picture
+from assets.images.picture import PictureError, decode, encode, examine, jpeg_quality, phash
 from tests.conftest import file_bytes, textured
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from assets.dag import load_dag
 from assets.errors import AssayError
-from assets.manifest import write_manifest
+from assets.images.manifest import write_manifest
 from assets.params import Params, load_params
 from flows import overview
 from flows.counts import Counts

@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from assets.dag import load_dag
-from assets.degradations import parse
 from assets.errors import AssayError
+from assets.images.degradations import parse
+from assets.images.prepared import preparation
 from assets.params import Params, load_params
-from assets.prepared import preparation
-from assets.studies import aligned_trainings, chronologies, scales
+from assets.statistics.studies import aligned_trainings, chronologies, scales
 from flows import presets
 from flows.checks import check_params
 from tasks.importing import import_pictures

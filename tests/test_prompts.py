@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from assets import grammars
 from assets.errors import AssayError
 from assets.files import sha256_of
-from assets.groups import SHARED
 from assets.params import PROMPTS, Params, Prompts
-from assets.prompts import Ask, asks
+from assets.prompting import grammars
+from assets.prompting.prompts import Ask, asks
+from assets.splitting.groups import SHARED
 from flows.checks import check_params
 from tests.conftest import REPO
 from tests.samples import params
@@ -256,7 +256,7 @@ def test_an_imported_generator_is_asked_for_nothing() -> None:
 
 def test_planning_prompts_loads_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from assets.prompts import asks; "
+        "import sys; from pathlib import Path; from assets.prompting.prompts import asks; "
         "from assets.params import Prompts; asks(Prompts(of='imagenet'), 9, 1, Path())[8]; "
         "assert not {'torch', 'timm'} & set(sys.modules)"
     )

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from assets.attributed import Attributed, Confusion
-from assets.cells import CELL, CONTENT, GROUP, Cell, Estimate
 from assets.errors import AssayError
-from assets.metrics import METRICS
 from assets.papers.checking import checked_means, verdict_on
 from assets.papers.counterparts import Measured
 from assets.papers.reading import PAPERS, PaperTable, read_paper
 from assets.params import ELSEWHERE, Params, parse_params
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.attributed import Attributed, Confusion
+from assets.statistics.cells import CELL, CONTENT, GROUP, Cell, Estimate
+from assets.statistics.metrics import METRICS
+from assets.statistics.tabulate import Tabulated
 from assets.tables import published
 from assets.tables.table import Table
-from assets.tabulate import Tabulated
 from assets.yaml12 import read_yaml
 from tests.samples import params
 

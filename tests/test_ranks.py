@@ -6,11 +6,11 @@ import pytest
 from scipy import stats
 
 from assets.params import REAL
-from assets.ranks import kendalls_w, ranked, spearman
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.ranks import kendalls_w, ranked, spearman
+from assets.statistics.tabulate import tabulate
 from assets.tables import ranks
 from assets.tables.table import Chapter, Table
-from assets.tabulate import tabulate
 from tests.made_up import benchmark_params, rows
 
 

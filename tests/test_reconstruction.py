@@ -12,7 +12,7 @@ import torch
 import tasks.fit
 import tasks.generate
 from assets.errors import AssayError
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.images.imageset import ImageSet, ImageSetWriter
 from assets.params import Sampler
 from models.generators import REALS, Drawn, Request, fit, open_model
 from models.generators.options import OPTIONS

@@ -13,13 +13,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.degradations import parse
 from assets.detection import Sample
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.degradations import parse
+from assets.images.imageset import ImageSet
+from assets.images.pool import read_pool
+from assets.images.prepared import preparation
 from assets.params import REAL, Params
-from assets.pool import read_pool
-from assets.prepared import preparation
 from assets.seeds import rng
 from models.detectors.trained import load_trained
 from tasks.evaluate import evaluate

@@ -14,9 +14,9 @@ from assets.attributions import UNKNOWN
 from assets.detection import Attributor, Detector
 from assets.errors import AssayError
 from assets.files import sha256_of
+from assets.images.picture import encode
 from assets.lineage import Lineage
 from assets.params import Params
-from assets.picture import encode
 from assets.predictions import predictions_path, read_predictions
 from assets.verdict import at_rate, fit_platt, smallest_rate
 from flows import cli

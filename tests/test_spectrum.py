@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assets.errors import AssayError
-from assets.imageset import ImageSetWriter
+from assets.images.imageset import ImageSetWriter
 from assets.params import Params
 from assets.spectrum import PROFILE, SPECTRUM, read_spectrum, spectrum_folder
 from tasks.dedupe import dedupe

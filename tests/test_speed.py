@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assets.imageset import ImageSet
+from assets.images.imageset import ImageSet
 from tests.speed import generate
 
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.dealing import SIDES
 from assets.errors import AssayError
 from assets.frames import write_frame
-from assets.groups import prompt_group
-from assets.imageset import ImageSet, ImageSetWriter
+from assets.images.imageset import ImageSet, ImageSetWriter
+from assets.images.picture import encode
 from assets.params import REAL, Split
-from assets.picture import encode
+from assets.splitting.dealing import SIDES
+from assets.splitting.groups import prompt_group
 from tasks.collect import collect
 from tasks.dedupe import decide, dedupe
 from tasks.generate import generate

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.averages import averaged
-from assets.cells import ALL, CELL, CLASSES, CONTENT, GROUP, Cell, Estimate
-from assets.correlation import correlate
-from assets.means import CROSS_GENERATOR, IN_DOMAIN
-from assets.metrics import METRICS
 from assets.params import REAL
-from assets.results import Results
-from assets.studies import aligned_trainings, chronologies, scales
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.cells import ALL, CELL, CLASSES, CONTENT, GROUP, Cell, Estimate
+from assets.statistics.correlation import correlate
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
+from assets.statistics.metrics import METRICS
+from assets.statistics.studies import aligned_trainings, chronologies, scales
+from assets.statistics.tabulate import Tabulated, tabulate
 from assets.tables import chronological, classes, contents, correlation, groups, scale, twins
 from assets.tables.table import Chapter, Table
-from assets.tabulate import Tabulated, tabulate
 from tests.made_up import rows
 from tests.samples import params
 

@@ -10,7 +10,8 @@ import subprocess
 import jsonschema
 import pytest
 
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.tabulate import Tabulated
 from assets.tables.formats.csv_ import COLUMNS, csv_
 from assets.tables.formats.json_ import json_
 from assets.tables.formats.latex import escape, latex
@@ -18,7 +19,6 @@ from assets.tables.formats.markdown import markdown, markdown_table
 from assets.tables.formats.numbers import NO_DATA, bounds, number, spread, whole
 from assets.tables.table import Chapter, Column, Line, Table, Value
 from assets.tables.write import write_chapters
-from assets.tabulate import Tabulated
 from tests.imports import ROOT
 from tests.made_up import benchmark_params
 

@@ -4,16 +4,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets import tabulate as module
-from assets.bootstrap import Sample, draw_groups, interval, resampled_metrics, unbiased
-from assets.cells import ALL, CELL, CLASSES, CONTENT, GROUP, SEEN, UNSEEN
-from assets.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN, WORST, over_degradations
-from assets.metrics import LOWER_IS_BETTER, METRICS, all_metrics
 from assets.params import CLEAN, REAL
 from assets.predictions import PredictionsError, predictions_path, read_predictions, write_predictions
-from assets.scores import MANY_VALUES
 from assets.seeds import rng
-from assets.tabulate import tabulate
+from assets.statistics import tabulate as module
+from assets.statistics.bootstrap import Sample, draw_groups, interval, resampled_metrics, unbiased
+from assets.statistics.cells import ALL, CELL, CLASSES, CONTENT, GROUP, SEEN, UNSEEN
+from assets.statistics.means import (
+    CROSS_FAMILY,
+    CROSS_GENERATOR,
+    IN_DOMAIN,
+    PLAIN_MEAN,
+    WORST,
+    over_degradations,
+)
+from assets.statistics.metrics import LOWER_IS_BETTER, METRICS, all_metrics
+from assets.statistics.scores import MANY_VALUES
+from assets.statistics.tabulate import tabulate
 from tests.made_up import benchmark_params, rows, scores
 
 REAL_LOGITS = [-1.0] * 10

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from assets.degradations import _CODECS
 from assets.errors import AssayError
-from assets.imageset import ImageSet
+from assets.images.degradations import _CODECS
+from assets.images.imageset import ImageSet
 from assets.params import Params
 from models.detectors.trained import load_trained
 from tasks import train as module
@@ -162,7 +162,7 @@ def test_bytes_that_changed_since_the_manifest(workdir: Path, workers: int) -> N
     with (Path("artifacts/generate/fake") / row["shard"]).open("r+b") as shard:
         shard.seek(int(row["offset"]))
         shard.write(b"\0" * 100)
-    unkept = "import assets.loader; assets.loader.KEPT_BYTES = 0"
+    unkept = "import assets.images.loader; assets.images.loader.KEPT_BYTES = 0"
     message = run_with_workers("train", settings, ["fake", "small", "0"], workers, unkept)
     assert not FOLDER.exists()
     assert "artifacts/generate/fake: fake-004 can no longer be decoded" in message

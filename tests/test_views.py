@@ -16,11 +16,11 @@ from PIL import Image
 from timm.data.auto_augment import rand_augment_transform
 from timm.data.random_erasing import RandomErasing
 
-from assets.degradations import parse
 from assets.detection import Detector as Spec
 from assets.errors import AssayError
-from assets.imageset import ImageSetWriter
-from assets.loader import Pictures
+from assets.images.degradations import parse
+from assets.images.imageset import ImageSetWriter
+from assets.images.loader import Pictures
 from assets.seeds import rng
 from models.detectors.inputs import prepare
 from models.detectors.training.views import TrainView, erased, joined

@@ -13,7 +13,7 @@ from assets.figures import (
     spectra,
 )
 from assets.figures.figure import Figure
-from assets.results import Results
+from assets.report.results import Results
 
 FIGURES: tuple[Callable[[Results], list[Figure]], ...] = (
     roc.figures,

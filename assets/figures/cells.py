@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from assets.cells import CELL
-from assets.curves import Curve
 from assets.figures.drawing import BLUE, GREEN, ORANGE, WIDTH, Drawing, Panel, Style
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import CELL
+from assets.statistics.curves import Curve
 
 GROUPS: dict[bool | None, tuple[str, Style]] = {
     True: ("generators trained on", Style(BLUE, "", "circle")),

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from assets.averages import averaged
-from assets.bootstrap import interval
-from assets.cells import CELL
 from assets.figures.drawing import WIDTH, Drawing, Panel, share_floor, share_ticks
 from assets.figures.figure import Figure
 from assets.figures.numbers import Bounded, about_intervals, about_looks, legend_of, looks, with_intervals
 from assets.params import CLEAN
-from assets.results import Results
-from assets.studies import Chronology, chronologies
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.bootstrap import interval
+from assets.statistics.cells import CELL
+from assets.statistics.studies import Chronology, chronologies
 
 _PANELS = {
     "next": "next period",

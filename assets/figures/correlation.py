@@ -1,9 +1,9 @@
 """How detectors carry over between generators: the matrix in the order of its tree, and the tree."""
 
-from assets.correlation import Correlation, correlate
 from assets.figures.drawing import BLUE, ORANGE, SMALL, WIDTH, Drawing, Point, text_width
 from assets.figures.figure import Figure
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.correlation import Correlation, correlate
 
 _TREE = 96.0
 """Width of the tree."""

@@ -13,7 +13,7 @@ from assets.figures.numbers import (
     with_intervals,
 )
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.degraded import Sweep, sweeps
 
 _AXES = {

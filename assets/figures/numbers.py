@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from assets.bootstrap import interval
-from assets.cells import ALL
 from assets.figures.drawing import GREY, Style, style
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.bootstrap import interval
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
 
 IN_WORDS = {
     IN_DOMAIN: "generators trained on",

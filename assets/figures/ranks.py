@@ -5,8 +5,8 @@ import pandas as pd
 from assets.figures.drawing import SMALL, WIDTH, Drawing, Panel, text_width
 from assets.figures.figure import Figure
 from assets.figures.numbers import about_looks, auroc_of, looks
-from assets.means import CROSS_GENERATOR, PLAIN_MEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.means import CROSS_GENERATOR, PLAIN_MEAN
 
 _OVER = {
     CROSS_GENERATOR: "over the test generators that it was not trained on",

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from assets.curves import Curve
 from assets.figures.cells import GROUPS, curves_of, squares
 from assets.figures.drawing import Drawing
 from assets.figures.figure import Figure
-from assets.metrics import Floats
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.curves import Curve
+from assets.statistics.metrics import Floats
 
 FEWEST = 10
 """Images in a bin from which on it is drawn."""

@@ -2,7 +2,6 @@
 
 import math
 
-from assets.cells import ALL
 from assets.figures.drawing import WIDTH, Drawing, Panel, share_floor, share_ticks
 from assets.figures.figure import Figure
 from assets.figures.numbers import (
@@ -14,10 +13,11 @@ from assets.figures.numbers import (
     looks,
     with_intervals,
 )
-from assets.means import CROSS_GENERATOR, IN_DOMAIN
 from assets.params import CLEAN
-from assets.results import Results
-from assets.studies import Scale, scales
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
+from assets.statistics.studies import Scale, scales
 from assets.tables.scale import NAMES
 
 

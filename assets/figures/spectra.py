@@ -9,10 +9,10 @@ from PIL import Image
 from assets.figures.drawing import SMALL, WIDTH, Drawing, Panel, Style, style, text_width
 from assets.figures.figure import Figure
 from assets.figures.numbers import several
-from assets.metrics import Floats
 from assets.params import REAL
-from assets.results import Results
+from assets.report.results import Results
 from assets.spectrum import Spectrum, read_spectrum
+from assets.statistics.metrics import Floats
 
 _DARK_TO_LIGHT = ("#08051d", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")
 _LESS_TO_MORE = ("#0b3d6e", "#3b82c4", "#f4f4f2", "#d9731a", "#7a3300")

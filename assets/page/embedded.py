@@ -9,14 +9,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from assets.bootstrap import interval
-from assets.cells import CELL, POOLED, Cell
-from assets.means import MEANS
-from assets.metrics import DEFINITIONS, GUESSING, LOWER_IS_BETTER, METRICS, PERCENT, TITLES
 from assets.page.facets import Facets, printed
 from assets.params import ELSEWHERE, REAL, Params
 from assets.predictions import given_source
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.bootstrap import interval
+from assets.statistics.cells import CELL, POOLED, Cell
+from assets.statistics.means import MEANS
+from assets.statistics.metrics import DEFINITIONS, GUESSING, LOWER_IS_BETTER, METRICS, PERCENT, TITLES
 from assets.tables.cell_table import TOO_FEW_REALS
 from assets.tables.table import CellKey
 

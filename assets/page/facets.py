@@ -6,8 +6,8 @@ A token such as `f2` stands for the third family; what is about nothing that can
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from assets.cells import CONTENT
 from assets.params import CONTENTS, ELSEWHERE, Params
+from assets.statistics.cells import CONTENT
 from assets.tables.table import CellKey, Column, Line, Table
 
 _LETTERS = {"detector": "d", "trained_on": "t", "family": "f", "content": "k", "condition": "c"}

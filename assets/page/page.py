@@ -10,11 +10,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from assets.cells import ALL, CELL, CONTENT
 from assets.figures.figure import Figure
-from assets.findings import findings, shown
 from assets.gallery import Wall
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
 from assets.page.data import data_tables
 from assets.page.drawing import drawing
 from assets.page.embedded import as_script, embedded, numbered
@@ -22,7 +19,10 @@ from assets.page.facets import Facets, printed
 from assets.page.layout import ShownTable, lay_out
 from assets.page.pictures import pictures
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.findings import findings, shown
+from assets.report.results import Results
+from assets.statistics.cells import ALL, CELL, CONTENT
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
 from assets.tables.cell_table import Row, about_intervals, about_means, metric_table
 from assets.tables.table import Chapter, Table
 
@@ -51,7 +51,7 @@ def render_page(
 
     Args:
         gallery: `assets.gallery.read_gallery`; its thumbnails are read from artifacts/gallery.
-        numbers: `assets.headline.headline` of the same results.
+        numbers: `assets.report.headline.headline` of the same results.
     Raises:
         AssayError: a thumbnail is missing, or a figure holds what a page must not.
     """

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assets.averages import averaged
-from assets.cells import CELL, CONTENT, GROUP, Cell, Estimate
-from assets.degradations import parse
-from assets.metrics import METRICS
+from assets.images.degradations import parse
 from assets.papers.reading import ALL_TOGETHER, EVERY_GENERATOR, RECALL, Axis, Paper, PaperTable, Place
 from assets.params import CLEAN, ELSEWHERE
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.cells import CELL, CONTENT, GROUP, Cell, Estimate
+from assets.statistics.metrics import METRICS
 from assets.tables.attribution_numbers import named_within
 from assets.tables.table import CellKey
 

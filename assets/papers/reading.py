@@ -46,7 +46,8 @@ class PaperTable(Section):
     rows_are: Axis
     columns_are: Axis
     metrics: tuple[str, ...] = Field(min_length=1)
-    """What the parts of a number, set apart by `/`, are: metrics of assets/metrics.py, or the paper's own."""
+    """What the parts of a number, set apart by `/`, are: metrics of assets/statistics/metrics.py, or the
+    paper's own."""
     unit: Unit
     columns: tuple[str, ...]
     rows: dict[str, str]
@@ -133,7 +134,7 @@ class Paper(Section):
     """-> generators here; a name also stands for all that begin with it and an underscore."""
     contents: dict[str, str]
     conditions: dict[str, str]
-    """-> the recipe (assets/degradations.py) that does the same, to both classes."""
+    """-> the recipe (assets/images/degradations.py) that does the same, to both classes."""
     tables: tuple[PaperTable, ...]
 
     @model_validator(mode="after")

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-from assets.attributed import (
+from assets.attributions import UNKNOWN
+from assets.params import CLEAN, Params
+from assets.report.results import Results
+from assets.statistics.attributed import (
     DEFINITIONS,
     GENERATOR,
     KINDS,
@@ -12,10 +15,7 @@ from assets.attributed import (
     Confusion,
     Row,
 )
-from assets.attributions import UNKNOWN
-from assets.cells import Estimate
-from assets.params import CLEAN, Params
-from assets.results import Results
+from assets.statistics.cells import Estimate
 from assets.tables.attribution_numbers import About, accuracy, mean_recall, named_within
 from assets.tables.cell_table import column_of, estimate_value, notes_of, shade
 from assets.tables.table import Chapter, Column, Line, Table, Unit, Value

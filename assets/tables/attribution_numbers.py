@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from assets.attributed import GENERATOR, Attributed, Confusion, Row
-from assets.averages import averaged, with_deviation
-from assets.cells import Estimate
+from assets.statistics.attributed import GENERATOR, Attributed, Confusion, Row
+from assets.statistics.averages import averaged, with_deviation
+from assets.statistics.cells import Estimate
 
 About = tuple[str, str, str]
 """Attributor, set, condition."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assets.results import Results
-from assets.shortcuts import FEATURES, SHOWN
+from assets.audit.shortcuts import FEATURES, SHOWN
+from assets.report.results import Results
 from assets.tables.table import Chapter, Column, Line, Table, Value
 
 _TOGETHER = "all generators"
@@ -134,7 +134,7 @@ def _advice(results: Results) -> Table | None:
             "advice",
             "What to do about it",
             "For each set of facts that gives the class away; recipes are written as in "
-            "assets/degradations.py.",
+            "assets/images/degradations.py.",
             ("generator",),
             (Column("advice", "text"),),
             tuple(lines),

@@ -1,9 +1,9 @@
 """How far a detector's probabilities can be believed: thresholds, few false alarms, calibration."""
 
-from assets.cells import ALL
-from assets.means import CROSS_GENERATOR, IN_DOMAIN
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
 from assets.tables.cell_table import (
     Row,
     about_intervals,

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from assets.bootstrap import interval
-from assets.cells import ALL, CELL, Cell, Estimate
 from assets.detection import Sample
-from assets.means import MEANS
-from assets.metrics import DEFINITIONS, GUESSING, LOWER_IS_BETTER, ONE_IN, PERCENT, TITLES
 from assets.params import CLEAN, ELSEWHERE, Params
+from assets.statistics.bootstrap import interval
+from assets.statistics.cells import ALL, CELL, Cell, Estimate
+from assets.statistics.means import MEANS
+from assets.statistics.metrics import DEFINITIONS, GUESSING, LOWER_IS_BETTER, ONE_IN, PERCENT, TITLES
+from assets.statistics.tabulate import Tabulated
 from assets.tables.table import CellKey, Column, Line, Table, Unit, Value
-from assets.tabulate import Tabulated
 
 TOO_FEW_REALS = "too few real images"
 MEAN_OF_DEGRADED = "degraded mean"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables import (
     attribution,
     audit,

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from assets.averages import averaged
-from assets.cells import CELL, Estimate
-from assets.metrics import TITLES
 from assets.params import CLEAN
-from assets.results import Results
-from assets.studies import Chronology, chronologies
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.cells import CELL, Estimate
+from assets.statistics.metrics import TITLES
+from assets.statistics.studies import Chronology, chronologies
 from assets.tables.cell_table import (
     about_intervals,
     about_reals,

@@ -1,9 +1,9 @@
 """Classes that a training was shown beside classes that it was not."""
 
-from assets.cells import CLASSES, POOLED, SEEN, UNSEEN
-from assets.metrics import TITLES
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import CLASSES, POOLED, SEEN, UNSEEN
+from assets.statistics.metrics import TITLES
 from assets.tables.cell_table import (
     TRAINING_HEADS,
     about_intervals,

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from assets.cells import ALL, CELL, Cell
-from assets.comparing import Paired, benjamini_hochberg, delong_p, holm, paired
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
-from assets.metrics import TITLES
 from assets.params import CLEAN, ELSEWHERE
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import ALL, CELL, Cell
+from assets.statistics.comparing import Paired, benjamini_hochberg, delong_p, holm, paired
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, MEANS
+from assets.statistics.metrics import TITLES
 from assets.tables.cell_table import cell_value, column_of, definition, join, unit_of
 from assets.tables.table import Chapter, Column, Line, Table, Value
 

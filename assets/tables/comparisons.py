@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assets.cells import Cell, Estimate
-from assets.metrics import LOWER_IS_BETTER
+from assets.statistics.cells import Cell, Estimate
+from assets.statistics.metrics import LOWER_IS_BETTER
 from assets.tables.cell_table import (
     TRAINING_HEADS,
     cell_value,

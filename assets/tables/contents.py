@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from assets.averages import averaged
-from assets.cells import CONTENT, POOLED
-from assets.metrics import TITLES
 from assets.params import CLEAN, CONTENTS
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.cells import CONTENT, POOLED
+from assets.statistics.metrics import TITLES
 from assets.tables.cell_table import (
     about_intervals,
     about_trainings,

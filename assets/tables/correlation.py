@@ -1,7 +1,7 @@
 """Which generators are alike: how detectors carry over from one to the other (GenImage)."""
 
-from assets.correlation import Correlation, correlate
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.correlation import Correlation, correlate
 from assets.tables.cell_table import (
     about_intervals,
     about_reals,

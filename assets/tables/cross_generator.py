@@ -1,10 +1,10 @@
 """Trained on x tested on: every pair of generators, and what means of such pairs are over."""
 
-from assets.cells import ALL
-from assets.means import CROSS_GENERATOR, MEANS, PLAIN_MEAN
-from assets.metrics import METRICS
 from assets.params import CLEAN, Params
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, MEANS, PLAIN_MEAN
+from assets.statistics.metrics import METRICS
 from assets.tables.cell_table import (
     Row,
     about_intervals,

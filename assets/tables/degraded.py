@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from assets.cells import ALL
-from assets.degradations import Step, parse
-from assets.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
+from assets.images.degradations import Step, parse
 from assets.params import CLEAN, Params
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
 from assets.tables.cell_table import (
     MEAN_OF_DEGRADED,
     Row,

@@ -1,10 +1,10 @@
 """ImagiNet's Track I: the test images of a group of generators together, and the mean over the groups."""
 
-from assets.averages import averaged
-from assets.cells import GROUP, POOLED, Cell, Estimate
-from assets.metrics import TITLES
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.cells import GROUP, POOLED, Cell, Estimate
+from assets.statistics.metrics import TITLES
 from assets.tables.cell_table import about_intervals, about_trainings, definition, join
 from assets.tables.pooled_table import MEAN, pooled_table
 from assets.tables.table import Chapter, Table

@@ -1,9 +1,9 @@
 """The images behind the numbers: how many each column stands on, and where every image went."""
 
-from assets.cells import CELL, Tally
 from assets.inventory import SIDES
 from assets.params import CLEAN, REAL
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import CELL, Tally
 from assets.tables.cell_table import about_reals, join
 from assets.tables.table import Chapter, Column, Line, Table, Value
 

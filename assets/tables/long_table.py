@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from assets.bootstrap import interval
-from assets.cells import CELL, POOLED, Cell
 from assets.files import write_text
-from assets.means import MEANS
-from assets.metrics import DEFINITIONS, METRICS
 from assets.params import ELSEWHERE
 from assets.predictions import given_source
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.bootstrap import interval
+from assets.statistics.cells import CELL, POOLED, Cell
+from assets.statistics.means import MEANS
+from assets.statistics.metrics import DEFINITIONS, METRICS
 from assets.tables.cell_table import about_reals
 from assets.tables.formats.json_ import about_interval
 from assets.tables.formats.numbers import rounded

@@ -1,9 +1,9 @@
 """GenImage's Table 4: the mean over all training generators, for every test generator."""
 
-from assets.cells import ALL
-from assets.means import CROSS_GENERATOR, PLAIN_MEAN
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, PLAIN_MEAN
 from assets.tables.cell_table import Row, about_intervals, about_reals, heading, join, metric_table
 from assets.tables.table import Chapter, Table
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from assets.averages import averaged
-from assets.cells import Cell, Estimate
 from assets.params import CLEAN
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.averages import averaged
+from assets.statistics.cells import Cell, Estimate
 from assets.tables.cell_table import TRAINING_HEADS, estimate_value, shade, unit_of
 from assets.tables.comparisons import Head, metric_value, value_table
 from assets.tables.table import Line, Table, Value

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from assets.bootstrap import interval
-from assets.metrics import TITLES
 from assets.papers.checking import VERDICTS, checked_means
 from assets.papers.counterparts import Counterpart, Measured
 from assets.papers.reading import EVERY_GENERATOR, RECALL, Paper, PaperTable, Place, read_paper
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.bootstrap import interval
+from assets.statistics.metrics import TITLES
 from assets.tables.cell_table import about_intervals, about_reals, column_of, estimate_value, join, notes_of
 from assets.tables.table import Chapter, Column, Line, Table, Value
 

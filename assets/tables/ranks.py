@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from assets.bootstrap import interval
-from assets.cells import ALL, Cell
-from assets.means import CROSS_GENERATOR, MEANS
-from assets.metrics import Floats
 from assets.params import CLEAN
-from assets.ranks import kendalls_w, ranked, spearman
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.bootstrap import interval
+from assets.statistics.cells import ALL, Cell
+from assets.statistics.means import CROSS_GENERATOR, MEANS
+from assets.statistics.metrics import Floats
+from assets.statistics.ranks import kendalls_w, ranked, spearman
 from assets.tables.cell_table import MEAN_OF_DEGRADED, join
 from assets.tables.comparison import p_value
 from assets.tables.table import Chapter, Column, Line, Table, Value

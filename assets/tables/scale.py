@@ -1,11 +1,11 @@
 """Do more training images, more classes, more images of each class make better detectors?"""
 
-from assets.cells import ALL
-from assets.means import CROSS_GENERATOR, IN_DOMAIN
-from assets.metrics import TITLES
 from assets.params import CLEAN, Params
-from assets.results import Results
-from assets.studies import COUNTS, Scale, scales
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
+from assets.statistics.metrics import TITLES
+from assets.statistics.studies import COUNTS, Scale, scales
 from assets.tables.cell_table import (
     MEAN_OF_DEGRADED,
     about_intervals,

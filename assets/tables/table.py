@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 CellKey = tuple[str, str, str, str, str]
-"""`assets.cells.Cell.key`."""
+"""`assets.statistics.cells.Cell.key`."""
 Unit = Literal["share", "percent", "points", "number", "count", "text"]
 """How a number is printed: share 0.873; percent 87.3 of the value 0.873; points +1.2 of the difference 0.012;
 number as it is; count whole; text `Value.text`."""

@@ -1,9 +1,9 @@
 """GenImage's Table 3: all detectors trained on one generator, tested on every one."""
 
-from assets.cells import ALL
-from assets.means import CROSS_GENERATOR, MEANS, PLAIN_MEAN
 from assets.params import CLEAN, ELSEWHERE
-from assets.results import Results
+from assets.report.results import Results
+from assets.statistics.cells import ALL
+from assets.statistics.means import CROSS_GENERATOR, MEANS, PLAIN_MEAN
 from assets.tables.cell_table import (
     Row,
     about_intervals,

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from assets.cells import ALL, CELL
-from assets.means import CROSS_GENERATOR, IN_DOMAIN
-from assets.metrics import TITLES
 from assets.params import CLEAN, Params
-from assets.results import Results
-from assets.studies import aligned_trainings
+from assets.report.results import Results
+from assets.statistics.cells import ALL, CELL
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
+from assets.statistics.metrics import TITLES
+from assets.statistics.studies import aligned_trainings
 from assets.tables.cell_table import (
     about_intervals,
     about_means,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assets.files import write_text
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.formats.csv_ import csv_
 from assets.tables.formats.json_ import json_
 from assets.tables.formats.latex import latex

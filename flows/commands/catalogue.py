@@ -134,7 +134,7 @@ def redraw(
       assay redraw sd15-004711 --out again.png
     """
     from assets.files import write_bytes
-    from assets.picture import encode
+    from assets.images.picture import encode
     from tasks.redraw import redraw as drawn_again
 
     found = drawn_again(ROOT, image)

@@ -86,7 +86,8 @@ def difference(detector: Detector, path: Path, pixels: Tensor, batch: int = 16) 
 
 
 def steps(side: int, view: View) -> list[str]:
-    """What to do to a picture before the file gets it, in order (assets.picture, models.detectors.inputs)."""
+    """What to do to a picture before the file gets it, in order (assets.images.picture,
+    models.detectors.inputs)."""
     how = f"{view.interpolation}, with antialiasing, as Pillow's resize does it"
     told = [
         "decode to RGB, 8 bits a channel: the first frame, turned as EXIF says, transparency over white, "

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional
 
 from assets.detection import View
-from assets.picture import MAX_PIXELS
+from assets.images.picture import MAX_PIXELS
 
 PLAIN = View()
 RESAMPLING = {

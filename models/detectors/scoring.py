@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from assets.detection import Judge, View
-from assets.loader import Pictures
+from assets.images.loader import Pictures
 from assets.machine import eval_batch
 from models.detectors.detector import Detector
 from models.detectors.inputs import Plan, Size, planned

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of
-from assets.imageset import MANIFEST, ImageSet
+from assets.images.imageset import MANIFEST, ImageSet
+from assets.images.picture import PictureError
 from assets.machine import make_repeatable
 from assets.params import Sampler
-from assets.picture import PictureError
 from models.generators import REALS, Drawn, Request
 from models.generators.batches import HalvingBatches
 from models.generators.hub.fetching import fetched

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from assets.detection import SCORES
 from assets.errors import AssayError, did_you_mean
 from assets.lineage import is_current
-from assets.means import CROSS_GENERATOR, IN_DOMAIN
 from assets.params import CLEAN, ELSEWHERE, Params
+from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
 
 _TABLE = Path("results") / "cross_generator.json"
 _WORDS = {

@@ -9,9 +9,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from assets.loader import Pictures
+from assets.images.loader import Pictures
+from assets.images.picture import PictureError, Smaller, decode
 from assets.machine import eval_batch
-from assets.picture import PictureError, Smaller, decode
 from models.detectors.scoring import Centres, Look
 from tasks.sources.places import File, Unreadable
 
@@ -56,7 +56,7 @@ class _Single:
         """Height and width, once it was decoded."""
 
     def pixels(self, image: str, smaller: Smaller | None = None) -> np.ndarray:
-        """As `assets.loader.Pictures.pixels`."""
+        """As `assets.images.loader.Pictures.pixels`."""
 
         def times(size: tuple[int, int]) -> int:
             self.size = size

@@ -13,8 +13,8 @@ import pandas as pd
 from assets.code import code_digest
 from assets.errors import AssayError
 from assets.files import replacing
+from assets.images.loader import Pictures, read_side
 from assets.items import image_folders
-from assets.loader import Pictures, read_side
 from assets.params import REAL, Params
 from assets.progress import counter
 from assets.seeds import rng

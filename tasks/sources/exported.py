@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from assets.errors import AssayError
-from assets.manifest import COLUMNS, OK
+from assets.images.manifest import COLUMNS, OK
 from tasks.sources.entry import Entry, Found, Source, Wanted, named
 from tasks.sources.places import Cell, File, Lost, Place, Span
 
@@ -107,7 +107,7 @@ class _Places:
         return File(path.parent, path.name)
 
     def _in_tar(self, path: Path, file: str) -> dict[str, Span]:
-        from assets import shards
+        from assets.images import shards
 
         if file not in self._members:
             import tarfile

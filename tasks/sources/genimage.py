@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from assets.errors import AssayError, did_you_mean
-from assets.imagenet import CLASSES
+from assets.prompting.imagenet import CLASSES
 from tasks.sources import polarity
 from tasks.sources.archives import unpacking
 from tasks.sources.entry import Entry, Found, Source, Tally, Wanted, named

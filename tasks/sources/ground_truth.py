@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from assets.errors import AssayError
-from assets.imagenet import CLASSES, synset_index
+from assets.prompting.imagenet import CLASSES, synset_index
 
 _NAME = re.compile(r"ILSVRC2012_val_\d{8}")
 _COUNT = 50_000

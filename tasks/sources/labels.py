@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from assets.errors import AssayError, did_you_mean
-from assets.imagenet import CLASSES
+from assets.prompting.imagenet import CLASSES
 from tasks.sources import polarity
 from tasks.sources.entry import Entry, Source, Wanted
 from tasks.sources.names import class_columns, imagenet_columns, printable

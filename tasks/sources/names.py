@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from assets.groups import prompt_group
-from assets.imagenet import class_name, synset_index
+from assets.prompting.imagenet import class_name, synset_index
+from assets.splitting.groups import prompt_group
 from tasks.sources.places import File
 
 ENDINGS = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".mpo"}

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from assets import shards
+from assets.images import shards
 from tasks.targets.picture import SIDES, Picture, Placed
 
 PER_SHARD = 2000

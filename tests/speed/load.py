@@ -40,10 +40,10 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from assets.detection import Detector, View
-from assets.imageset import ImageSet, ImageSetWriter
-from assets.loader import Pictures
+from assets.images.imageset import ImageSet, ImageSetWriter
+from assets.images.loader import Pictures
+from assets.images.picture import encode
 from assets.machine import make_repeatable
-from assets.picture import encode
 from models.detectors.detector import IMAGENET_MEAN, IMAGENET_STD
 from models.detectors.scoring import Centres
 from models.detectors.training.views import TrainView, joined

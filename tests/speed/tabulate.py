@@ -35,12 +35,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 import pandas as pd
 
-from assets.bootstrap import interval
-from assets.metrics import METRICS
 from assets.params import REAL, Params
 from assets.predictions import KEY, predictions_path, read_predictions, write_predictions
 from assets.seeds import derive_seed, rng
-from assets.tabulate import Tabulated, num_threads, tabulate
+from assets.statistics.bootstrap import interval
+from assets.statistics.metrics import METRICS
+from assets.statistics.tabulate import Tabulated, num_threads, tabulate
 from tests.made_up import benchmark_params
 
 QUALITIES = (95, 90, 85, 80, 75, 70, 65, 60, 50, 40, 30, 20)

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from assets.detection import Detector as Spec
-from assets.imageset import ImageSet
-from assets.loader import Pictures
+from assets.images.imageset import ImageSet
+from assets.images.loader import Pictures
 from assets.machine import device, make_repeatable
 from assets.progress import counter
 from models import detectors

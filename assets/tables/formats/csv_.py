@@ -3,7 +3,7 @@
 import csv
 import io
 
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.formats.numbers import rounded
 from assets.tables.table import Chapter
 

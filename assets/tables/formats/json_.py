@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from assets.params import Params
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.formats.numbers import rounded
 from assets.tables.table import Chapter, Table, Value
 

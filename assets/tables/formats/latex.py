@@ -7,7 +7,7 @@ Nothing is set in bold: the highest number of a column is often no better than t
 import textwrap
 import unicodedata
 
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.formats.numbers import SEEN_NOTE, any_seen, bounds, number, spread
 from assets.tables.table import Chapter, Column, Line, Table, Value
 

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from itertools import takewhile
 
-from assets.results import Results
+from assets.report.results import Results
 from assets.tables.formats.numbers import SEEN, SEEN_NOTE, any_seen, whole
 from assets.tables.table import Chapter, Table
 

@@ -12,10 +12,10 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from assets.degradations import DegradationError, parse
 from assets.detection import Detector as Spec
 from assets.detection import Judge, Recipe, View
 from assets.errors import AssayError, did_you_mean
+from assets.images.degradations import DegradationError, parse
 from assets.section import Section
 from models.detectors.detector import Detector, Phase, load_into, normalisation
 from models.detectors.nets.nodown import resnet

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from assets.loader import Pictures
+from assets.images.loader import Pictures
 
 
 @dataclass(frozen=True)

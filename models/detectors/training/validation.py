@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from assets import metrics
 from assets.detection import Judge
 from assets.errors import AssayError
-from assets.loader import Pictures
+from assets.images.loader import Pictures
 from assets.machine import eval_batch
+from assets.statistics import metrics
 from models.detectors.detector import Detector
 from models.detectors.scoring import Centres
 from models.detectors.training.distributed import Processes

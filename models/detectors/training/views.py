@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from timm.data.auto_augment import posterize, rand_augment_transform
 
-from assets.degradations import parse
 from assets.detection import Detector as Spec
 from assets.detection import View
 from assets.errors import AssayError
-from assets.loader import Pictures
-from assets.picture import PictureError
+from assets.images.degradations import parse
+from assets.images.loader import Pictures
+from assets.images.picture import PictureError
 from assets.seeds import rng
 from models.detectors.detector import normalisation
 from models.detectors.inputs import RESAMPLING, Plan, Size, planned, prepare

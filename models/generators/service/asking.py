@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from assets.errors import AssayError
-from assets.picture import examine
+from assets.images.picture import examine
 from models.generators import Drawn
 from models.generators.options import ApiOptions
 from models.generators.service.client import Refusal, Service, Trouble

@@ -1,0 +1,1 @@
+"""Pictures and sets of them: tar shards, manifests, decoding, degrading, near-duplicates."""

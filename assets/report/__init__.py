@@ -1,0 +1,1 @@
+"""What a benchmark found out, in one place, and how it is told in words."""

@@ -1,0 +1,1 @@
+"""Train, val and test: groups dealt out, pairs with real images, sides as published."""

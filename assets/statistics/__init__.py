@@ -1,0 +1,1 @@
+"""From scores to numbers: metrics, intervals, cells, means, and how detectors compare."""
