@@ -171,9 +171,7 @@ def _so_many(rows: pd.DataFrame, images: int, seed: int) -> pd.Series:
     generated = train[~train["real"]]
     place = _places(generated, seed, ["side"], ["generator", "content", "class_name"])
     taken = generated[place < images]
-    reals = train[train["real"]]
-    beside = _places(reals, seed, ["content"], ["class_name"])
-    real = reals[beside < _as_many(reals["content"], taken["content"])]
+    real = _beside(train, taken, "content", ["class_name"], seed)
     return (rows["side"] != "train") | rows.index.isin(taken.index) | rows.index.isin(real.index)
 
 
@@ -182,15 +180,20 @@ def _of_each(rows: pd.DataFrame, each: int, seed: int) -> pd.Series:
     train = rows[rows["side"] == "train"]
     generated = train[~train["real"]]
     taken = generated[_places(generated, seed, ["generator", "class_name"], []) < each]
-    reals = train[train["real"]]
-    beside = _places(reals, seed, ["class_name"], [])
-    real = reals[beside < _as_many(reals["class_name"], taken["class_name"])]
+    real = _beside(train, taken, "class_name", [], seed)
     return (rows["side"] != "train") | rows.index.isin(taken.index) | rows.index.isin(real.index)
 
 
-def _as_many(reals: pd.Series, generated: pd.Series) -> pd.Series:
-    """For every real image, how many generated ones there are of its kind."""
-    return reals.map(generated.value_counts()).astype(float).fillna(0)
+def _beside(train: pd.DataFrame, taken: pd.DataFrame, kind: str, over: list[str], seed: int) -> pd.DataFrame:
+    """As many real images as generated ones were taken, of every value of the column `kind`.
+
+    Where it is not known of a generated image what kind it is of, any real ones, as many as all together.
+    """
+    reals = train[train["real"]]
+    if (taken[kind] == UNKNOWN).any():
+        return reals[_places(reals, seed, ["side"], [kind, *over]) < len(taken)]
+    wanted = reals[kind].map(taken[kind].value_counts()).astype(float).fillna(0)
+    return reals[_places(reals, seed, [kind], over) < wanted]
 
 
 def _places(rows: pd.DataFrame, seed: int, within: list[str], over: list[str]) -> pd.Series:

@@ -70,6 +70,16 @@ def train_of(rows: pd.DataFrame, item: str | None = None) -> pd.DataFrame:
     return rows if item is None else rows[rows["generator"] == item]
 
 
+@pytest.mark.parametrize("what", [{"images": 20}, {"per_class": 10}])
+def test_images_of_unknown_content_and_class_still_get_real_ones_beside_them(what: dict[str, int]) -> None:
+    unknown = {"content": None, "class_name": None}
+    rows = ROWS.assign(**{name: ROWS[name].where(ROWS["generator"] == REAL, None) for name in unknown})
+    train = train_of(chosen(rows, **what))
+    real = train[train["generator"] == REAL]
+    assert len(real) == len(train) - len(real) == 20
+    assert set(real["content"]) == {"photo", "painting"}
+
+
 def test_nothing_asked_for_takes_everything() -> None:
     pd.testing.assert_frame_equal(chosen(), ROWS)
 

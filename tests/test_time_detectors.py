@@ -3,6 +3,7 @@
 import pytest
 
 from assets.errors import AssayError
+from flows.commands.timing import _published
 from tasks.time_detectors import time_detectors
 from tests.samples import params
 
@@ -29,3 +30,9 @@ def test_each_has_its_own_crop_unless_one_is_said() -> None:
 def test_an_unknown_name_is_named() -> None:
     with pytest.raises(AssayError, match="no detector 'nrp' to time; did you mean 'npr'"):
         list(time_detectors(params(detectors=TINY), ("nrp",), None, 1))
+
+
+def test_the_paper_that_is_followed_is_quoted() -> None:
+    lines = list(_published("imaginet"))
+    assert "448" in lines[0] and "25.10" in lines[1]
+    assert list(_published(None)) == [] == list(_published("genimage"))

@@ -1,5 +1,6 @@
 """How fast detectors are."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -53,3 +54,17 @@ def time_(
             for row in rows
         ],
     )
+    for line in _published(params.report.paper):
+        print(line)
+
+
+def _published(paper: str | None) -> Iterator[str]:
+    """What the paper that a benchmark follows prints about times."""
+    from assets.papers.reading import read_paper
+
+    for table in read_paper(paper).tables if paper else ():
+        if "milliseconds" in table.metrics:
+            yield f"\n{table.title}"
+            for row in table.rows:
+                numbers = {column: table.number(row, column, "milliseconds") for column in table.columns}
+                yield ", ".join(f"{column} {number}" for column, number in numbers.items())
