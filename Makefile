@@ -23,6 +23,7 @@ benchmark: setup  ## the mini benchmark from photographs to tables (PRESET=..., 
 	@$(BIN)/assay use $(PRESET)
 	@$(BIN)/assay run --jobs $(JOBS)
 	@$(BIN)/assay table
+	@$(BIN)/assay report
 	@echo "open results/index.html"
 
 test: setup  ## the tests (under 15 minutes on 2 cores)

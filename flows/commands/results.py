@@ -15,18 +15,19 @@ from flows.commands.printing import print_json, print_table
 @app.command(short_help="Print a table.")
 def table(
     name: Annotated[
-        str | None, typer.Argument(help="Which table; nothing: cross_generator.", show_default=False)
+        str | None,
+        typer.Argument(help="Which chapter; nothing: the first of cross_generator.", show_default=False),
     ] = None,
     latex: Annotated[bool, typer.Option("--latex", help="For a paper (booktabs).")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="A line a number, with intervals.")] = False,
     as_json: Json = False,
     names: Annotated[bool, typer.Option("--list", help="Name the tables that there are.")] = False,
 ) -> None:
-    """Print a table of results/; every table says which hash it comes from.
+    """Print the tables of a chapter of results/; every one says which hash it comes from.
 
     \b
     Examples:
-      assay table
+      assay table                   the first of cross_generator
       assay table degraded
       assay table --list
       assay table cross_generator --latex > table.tex
@@ -44,10 +45,16 @@ def table(
     if names:
         print("\n".join(known))
         return
+    short = name is None and kind == "md"
     name = name or "cross_generator"
     if name not in known:
         raise AssayError(f"there is no table '{name}'; {did_you_mean(name, known)}")
-    print((folder / f"{name}.{kind}").read_text("utf-8").rstrip())
+    text = (folder / f"{name}.{kind}").read_text("utf-8").rstrip()
+    if short and (parts := text.split("\n## "))[2:]:
+        print("\n## ".join(parts[:2]).rstrip())
+        print(f"\n{len(parts) - 2} more tables: `assay table {name}`; other chapters: `assay table --list`")
+    else:
+        print(text)
     if not is_current(ROOT):
         print("\nnote: something it depends on has changed since; `assay plan` says what", file=sys.stderr)
 
