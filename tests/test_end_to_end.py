@@ -133,13 +133,14 @@ def clone(root: Path, home: Path) -> Workspace:
     return workspace
 
 
-def pictures(path: Path, label: int, count: int) -> None:
+def pictures(path: Path, label: int, count: int, first: int = 0) -> None:
     before = Path.cwd()
     os.chdir(path.parents[1])  # unfinished shards lie in the workspace
     try:
         with ImageSetWriter(path) as writer:
             for index in range(count):
-                pixels = textured(500 * label + index, 64 if label == 0 else 32, 64 if label == 0 else 32)
+                side = 64 if label == 0 else 32
+                pixels = textured(500 * label + first + index, side, side)
                 name = f"{path.name}-{index:02d}"
                 writer.add(
                     name,
@@ -254,12 +255,12 @@ def test_what_joins_later_runs_only_what_it_touches_and_leaves_without_a_trace(
     assert "Which generator made it?" in (workspace.root / "results/index.html").read_text()
 
     results, hashes = workspace.results(), workspace.hashes()
-    pictures(workspace.root / "data/new", 1, 36)
+    pictures(workspace.root / "data/new", 1, 36, first=100)
     workspace.run("dvc", "add", "-q", "data")
     entry = {"from": "data/new", "family": "vq-diffusion", "released": "2021-11"}
     train = {**joined["train"], "generators": ["dcgan", "new"]}
     generators = {**PARAMS["generators"], "new": entry}
-    workspace.params({**joined, "generators": generators, "train": train})
+    workspace.params({**joined, "generators": generators, "train": train, "given": {}})
     workspace.run("assay", "run", "--jobs", "2")
 
     four = workspace.lock()
@@ -276,9 +277,6 @@ def test_what_joins_later_runs_only_what_it_touches_and_leaves_without_a_trace(
         "attribute@both-which-new",
         "pool@both",  # looks at every generator, and writes what it wrote before
         "pool-sample@few",
-        "adopt@sheet",  # its threshold is chosen on val images of what is trained on here
-        "evaluate-given-real@sheet",
-        *(f"evaluate-given@sheet-{tested}" for tested in generators),
         "report",
     }
     for pool in ("pool@both", "pool-sample@few"):
