@@ -97,7 +97,7 @@ def lineage(
     Examples:
       assay lineage
       assay lineage 3f9a02
-      assay lineage results/cross_generator.md
+      assay lineage results/tables/cross_generator.md
       assay lineage artifacts/train/dcgan/resnet18-s0 --json
     """
     from assets.lineage import BENCHMARK, Lineage, printed
