@@ -34,9 +34,16 @@ def publish_report(results: Path, known: str) -> None:
             create_markdown_artifact(markdown=text, key=_key(path.stem), description=known)
     for path in sorted((results / "figures").glob("*.svg")):
         if path.stat().st_size <= _LARGEST:
-            data = base64.b64encode(path.read_bytes()).decode()
+            data = base64.b64encode(_on_paper(path.read_text("utf-8")).encode()).decode()
             address = f"data:image/svg+xml;base64,{data}"
             create_image_artifact(image_url=address, key=f"figure-{_key(path.stem)}", description=known)
+
+
+def _on_paper(svg: str) -> str:
+    """Our figures take the colour of the text around them; Prefect's page is dark and says nothing of it."""
+    head, style, rest = svg.partition('style="')
+    paper = "background:#fff;color:#1c2430"
+    return f"{head}{style}{paper};{rest}" if style else svg.replace("<svg", f'<svg style="{paper}"', 1)
 
 
 def _aurocs(of: dict[str, dict[str, Any]]) -> dict[str, float | None]:
