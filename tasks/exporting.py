@@ -24,11 +24,10 @@ from assets.inventory import read_document
 from assets.items import image_folders
 from assets.params import REAL, Params
 from assets.progress import progress
+from tasks.sources.exported import ABOUT, LISTED, VERSION
 from tasks.targets.picture import Picture, Placed
 
 LAYOUTS = ("folder", "genimage", "webdataset", "huggingface")
-ABOUT, LISTED = "assay.json", "manifest.parquet"
-VERSION = 1
 
 _LEFT_OUT = ("shard", "offset")
 SCHEMA = pa.schema(

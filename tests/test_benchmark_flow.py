@@ -1,5 +1,6 @@
 """flows/benchmark.py on the toy repository, against a real Prefect server: the same as DVC, and robust."""
 
+import base64
 import json
 import os
 import shutil
@@ -98,7 +99,9 @@ def _assert_published(lineage: str) -> None:
     assert found["cross-generator"]["data"] == "| a table |\n"
     (row,) = json.loads(found["detectors"]["data"])
     assert row == {"detector": "net", "in_domain clean": 0.75, "in_domain degraded": None}
-    assert found["figure-curve"]["data"].startswith("data:image/svg+xml;base64,")
+    start, _, drawn = found["figure-curve"]["data"].partition(",")
+    assert start == "data:image/svg+xml;base64"
+    assert base64.b64decode(drawn).startswith(b'<svg style="background:#fff'), "readable on a dark page"
     assert all(lineage in one["description"] for one in found.values())
 
 

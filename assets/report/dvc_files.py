@@ -56,8 +56,7 @@ def headline_metrics(results: Results) -> dict[str, Any]:
 
 
 def _mean(results: Results, kind: str, detector: str, condition: str) -> Cell | None:
-    key = (kind, detector, ALL, ALL, condition)
-    return next((cell for cell in results.tabulated.means if cell.key == key), None)
+    return results.tabulated.find(kind, detector, ALL, ALL, condition)
 
 
 def _numbers(cell: Cell | None) -> dict[str, float]:

@@ -95,7 +95,7 @@ def _table(results: Results, kind: str, metric: str) -> Table:
         caption=join(
             f"Each number is {kind}: {MEANS[kind]}. Columns: the condition, applied to real and "
             f"generated test images. {MEAN_OF_DEGRADED}: mean over the conditions, {CLEAN} and the "
-            "twins (report.twins) left out (GenImage's Table 5: Avg).",
+            "twins (report.twins) left out. Over GenImage's six alone it is its Table 5's Avg.",
             "Last line of a detector: mean over training generators."
             if any(row.mean for row in rows)
             else "",
