@@ -231,6 +231,15 @@ class Gallery(Section):
     """Longest side of a thumbnail in pixels."""
 
 
+class SetAside(Section):
+    """A generator that could not be made, so that the tables do without it and say so."""
+
+    why: str = Field(min_length=1)
+    """What went wrong, in a line; it stands in the tables."""
+    entries: dict[str, Any] = Field(default_factory=dict)
+    """What stood in params.yaml, by dotted key; `assay refresh --retry NAME` puts it back."""
+
+
 class Report(Section):
     """How the tables are made from predictions."""
 
@@ -247,6 +256,8 @@ class Report(Section):
     which they count for no detector, and are counted."""
     paper: Literal["genimage", "imaginet"] | None = None
     """The paper whose published numbers stand beside the measured ones."""
+    set_aside: dict[Name, SetAside] = Field(default_factory=dict)
+    """Generators that should be here and could not be made, and why (`assay refresh`)."""
 
 
 class Params(Section):
@@ -307,6 +318,9 @@ class Params(Section):
             raise ValueError(f"'{min(both)}' is a generator and a set in train.sets: rename the set")
         if both := self.train.samples.keys() & {*self.generators, *self.train.sets}:
             raise ValueError(f"'{min(both)}' is a sample and a generator or a set: rename the sample")
+        for name in self.report.set_aside:
+            if name in self.generators:
+                raise ValueError(f"'{name}' is in generators and in report.set_aside: delete one of them")
         for name in self.report.twins:
             if name not in self.degrade:
                 raise ValueError(

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from assets.inventory import SIDES, Holding
-from assets.params import CLEAN, REAL, Params
+from assets.params import CLEAN, REAL, Params, SetAside
+from assets.report.findings import findings
+from assets.report.headline import headline
 from assets.report.results import Results
 from assets.statistics.cells import CELL, Estimate
 from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN, MEANS, PLAIN_MEAN
@@ -414,6 +416,19 @@ def test_all_chapters_are_well_formed_and_can_be_written_in_every_format() -> No
         assert all("ab" * 32 in text and "cd" * 32 in text for text in texts.values())
         document = json.loads(texts["json"])
         assert not [error.message for error in validator.iter_errors(document)]
+
+
+def test_every_chapter_says_which_generator_could_not_be_made() -> None:
+    params = two(("resnet18",), ("jpeg65",))
+    report = params.report.model_copy(update={"set_aside": {"flux": SetAside(why="out of memory.")}})
+    lost = results(params.model_copy(update={"report": report}))
+    said = "Generators that should be here and could not be made: flux (out of memory)."
+    chapters = all_chapters(lost)
+    assert chapters and all(chapter.intro[-1] == said for chapter in chapters)
+    assert all("flux (out of memory)" in FORMATS["md"](chapter, lost) for chapter in chapters)
+    numbers = headline(lost)
+    assert numbers["set_aside"] == {"flux": "out of memory."}
+    assert dict(findings(numbers, lost))["Not made"] == said
 
 
 def _fits(line: Line, of: Table) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from assets.errors import AssayError
-from assets.frames import write_frame
+from assets.frames import read_frame, write_frame
 from assets.params import REAL, Params
 
 COLUMNS = ("tested_on", "id", "kind", "trained_on", "of")
@@ -36,16 +36,7 @@ def read_leaks(root: Path) -> pd.DataFrame:
     Raises:
         AssayError: the table is not there, damaged, or of another version.
     """
-    path = leaks_path(root)
-    try:
-        leaks = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise AssayError(f"{path} is not there: `assay run` (or `dvc repro audit-all`) makes it") from None
-    except (OSError, ValueError) as error:
-        raise AssayError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
-    if missing := [name for name in COLUMNS if name not in leaks]:
-        raise AssayError(f"{path}: column {missing[0]} is missing: `dvc repro audit-all` makes it anew")
-    return leaks
+    return read_frame(leaks_path(root), COLUMNS, "audit-all")
 
 
 def concerning(leaks: pd.DataFrame, params: Params) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from assets.errors import AssayError
+from assets.frames import read_frame
 from assets.images.imageset import ImageSet, ImageSetError, open_sets
 from assets.images.manifest import OK
 from assets.images.picture import PictureError, Smaller
@@ -23,21 +23,16 @@ def read_side(folder: Path, side: str) -> pd.DataFrame:
     Raises:
         AssayError: the table is not there or damaged.
     """
-    return read_rows(folder / SPLIT, side)
+    return read_rows(folder / SPLIT, side, "split")
 
 
-def read_rows(path: Path, side: str) -> pd.DataFrame:
+def read_rows(path: Path, side: str, maker: str) -> pd.DataFrame:
     """The rows of any table with `id` and `side` that are on one side, sorted by id.
 
     Raises:
-        AssayError: the table is not there or damaged.
+        AssayError: the table is not there or damaged; `maker` is the stage that makes it.
     """
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise AssayError(f"{path} is not there: `assay run` (or `dvc repro`) makes it") from None
-    except (OSError, ValueError) as error:
-        raise AssayError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+    table = read_frame(path, ("id", "side"), maker)
     return table[table["side"] == side].sort_values("id", kind="stable").reset_index(drop=True)
 
 

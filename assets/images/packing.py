@@ -11,7 +11,7 @@ from assets.images.picture import Examined, examine
 
 Row = dict[str, object]
 
-_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif"}
+_ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "TIFF": "tif"}
 
 
 class ShardWriter:
@@ -36,7 +36,7 @@ class ShardWriter:
         row["status"] = OK if found.facts else UNREADABLE
         if found.facts:
             row |= found.facts._asdict()
-            name = f"{image}.{_ENDINGS.get(found.facts.format, found.facts.format.lower())}"
+            name = file_name(image, found.facts.format)
             if self._open is None:
                 self._open = self._tar.open("wb")
             row["offset"] = shards.append(self._open, name, data)
@@ -71,6 +71,11 @@ class ShardWriter:
     @property
     def _tar(self) -> Path:
         return self._work / f"{self._number:05d}.open"
+
+
+def file_name(image: str, kind: str) -> str:
+    """What a picture's file is called: its id, and the usual ending of its format as Pillow names it."""
+    return f"{image}.{_ENDINGS.get(kind, kind.lower())}"
 
 
 def rows_path(work: Path, number: int) -> Path:

@@ -30,4 +30,4 @@ def read_pool(root: Path, name: str, side: str) -> pd.DataFrame:
     Raises:
         AssayError: it is not there or damaged.
     """
-    return read_rows(root / "artifacts" / "pool" / name / POOL, side)
+    return read_rows(root / "artifacts" / "pool" / name / POOL, side, "pool")

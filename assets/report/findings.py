@@ -6,7 +6,7 @@ from typing import Any
 from assets.report.headline import Number
 from assets.report.results import Results
 from assets.statistics.means import CROSS_FAMILY, CROSS_GENERATOR, IN_DOMAIN, PLAIN_MEAN
-from assets.tables.cell_table import sensible_places
+from assets.tables.cell_table import about_set_aside, sensible_places
 
 _MISCALIBRATED = 0.15
 """ECE from which scores are not to be read as probabilities."""
@@ -31,6 +31,7 @@ def findings(numbers: dict[str, Any], results: Results) -> list[tuple[str, str]]
         ("Audit", _say_audit(numbers)),
         ("Left out", _say_left_out(numbers["leaks_left_out"])),
         ("Missing", _say_missing(numbers["missing"])),
+        ("Not made", about_set_aside(numbers["set_aside"])),
     ]
     return [(topic, text) for topic, text in said if text]
 

@@ -33,8 +33,8 @@ def headline(results: Results) -> dict[str, Any]:
     detector and condition with the largest fall of the in-domain AUROC (of the plain mean, where nothing is
     in-domain) from clean; `by` is the fall. `thresholds`: detectors that rank images better than P = 0.5
     divides them. `leaks_left_out`: test images that count for no detector, by image set. `missing`: cells
-    without data. `audit`: verdicts; `audit_together`: of all generators at once; `alarms`: what gave the
-    class away.
+    without data. `set_aside`: generators that could not be made, and why. `audit`: verdicts;
+    `audit_together`: of all generators at once; `alarms`: what gave the class away.
     """
     params, tabulated = results.params, results.tabulated
     level = params.report.level
@@ -65,6 +65,7 @@ def headline(results: Results) -> dict[str, Any]:
         "alarms": {name: _alarms(results.audits[name]) for name in params.generators},
         "leaks_left_out": dict(tabulated.left_out),
         "missing": _missing(tabulated.cells, params),
+        "set_aside": {name: aside.why for name, aside in params.report.set_aside.items()},
     }
 
 

@@ -1,7 +1,7 @@
 """From cells to tables: values with intervals, frames and shades, and only the digits that they support."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -255,6 +255,14 @@ def about_trainings(params: Params) -> str:
     if params.given:
         told.append(f"{ELSEWHERE} = detectors that were not trained here")
     return f"Trained on: {'; '.join(told)}." if told else ""
+
+
+def about_set_aside(asides: Mapping[str, str]) -> str:
+    """Which generators could not be made (name -> why), and so stand in no table; '' if all could."""
+    if not asides:
+        return ""
+    told = "; ".join(f"{name} ({why.rstrip('.')})" for name, why in asides.items())
+    return f"Generators that should be here and could not be made: {told}."
 
 
 def join(*sentences: str) -> str:

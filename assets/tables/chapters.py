@@ -1,6 +1,7 @@
 """The chapters of the tables, in the order of the report: a new one is a file, an import and a line here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from assets.report.results import Results
 from assets.tables import (
@@ -23,6 +24,7 @@ from assets.tables import (
     train_on_one,
     twins,
 )
+from assets.tables.cell_table import about_set_aside
 from assets.tables.table import Chapter
 
 CHAPTERS: tuple[Callable[[Results], Chapter | None], ...] = (
@@ -49,5 +51,8 @@ CHAPTERS: tuple[Callable[[Results], Chapter | None], ...] = (
 
 def all_chapters(results: Results) -> list[Chapter]:
     """Every chapter that has something to say about these results."""
-    found = (chapter(results) for chapter in CHAPTERS)
-    return [chapter for chapter in found if chapter is not None]
+    found = [chapter for make in CHAPTERS if (chapter := make(results)) is not None]
+    asides = {name: aside.why for name, aside in results.params.report.set_aside.items()}
+    if lost := about_set_aside(asides):  # whichever table is read alone, it says what it lacks
+        found = [replace(chapter, intro=(*chapter.intro, lost)) for chapter in found]
+    return found

@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-ENDINGS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tif", "AVIF": "avif"}
+from assets.images.packing import file_name
+
 SIDES = {"train": "train", "val": "val", "test": "test", None: "all"}
 """Side of the split -> folder or shard name; None: the picture is on no side."""
 
@@ -22,8 +23,7 @@ class Picture(NamedTuple):
     @property
     def file(self) -> str:
         """The name of its file: the id, and the ending of its format."""
-        kind = str(self.row["format"])
-        return f"{self.row['id']}.{ENDINGS.get(kind, kind.lower())}"
+        return file_name(str(self.row["id"]), str(self.row["format"]))
 
 
 class Placed(NamedTuple):
