@@ -20,6 +20,7 @@ from typing import IO, Any, Literal
 
 from assets.errors import AssayError
 from assets.lineage import LOCK, LineageError, intact_stages, read_lock
+from tasks.command import TRY_AGAIN
 
 WORKSPACE = Path(".assay")
 LOGS = WORKSPACE / "logs"
@@ -28,6 +29,11 @@ _GUARD = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
 _LAST_GOOD = WORKSPACE / "dvc.lock.good"
 _BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock|failed to lock")
 _SAID = re.compile(r"^ERROR: (?:failed to reproduce '.*?': )?(.+)$", re.MULTILINE)
+_PASSING = re.compile(
+    rf"exited with (?:{TRY_AGAIN}|-9)$|failed to (?:pull|push|transfer|connect)"
+    "|Some of the cache files do not exist",
+    re.MULTILINE,
+)
 _POLL = 0.05
 _BUSY_PATIENCE = 60.0
 _TAIL = 15
@@ -38,13 +44,15 @@ How = Literal["ran", "restored", "skipped"]
 class StageFailed(Exception):
     """A stage's command, or DVC around it, did not succeed."""
 
-    def __init__(self, stage: str, reason: str, log: Path, tail: str) -> None:
+    def __init__(self, stage: str, reason: str, log: Path, tail: str, may_pass: bool = False) -> None:
         super().__init__(f"{stage}: {reason}")
         self.stage = stage
         self.reason = reason
         self.log = log
         self.tail = tail
         """The last lines of its output."""
+        self.may_pass = may_pass
+        """Whether it may succeed if it is tried again: a network or a remote that did not answer."""
 
 
 class Stopped(Exception):
@@ -95,6 +103,7 @@ def repro(
     stage: str,
     *,
     force: bool = False,
+    pull: bool = False,
     timeout: float | None = None,
     environment: dict[str, str] | None = None,
     control: Control | None = None,
@@ -103,6 +112,7 @@ def repro(
 
     Args:
         force: run the command even if nothing changed.
+        pull: fetch inputs, and what the remote's run cache knows, from DVC's remote.
         timeout: seconds after which the stage is ended.
         environment: variables set for the command beside the present ones.
         control: see `Control`.
@@ -114,7 +124,8 @@ def repro(
     control = control or Control()
     log = root / LOGS / f"{stage}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [*_DVC, "--wait-for-lock", "repro", "--single-item", *(["--force"] if force else []), stage]
+    options = [*(["--force"] if force else []), *(["--pull"] if pull else [])]
+    command = [*_DVC, "--wait-for-lock", "repro", "--single-item", *options, stage]
     begun = time.monotonic()
     end = begun + timeout if timeout else None
     for pause in _pauses():
@@ -127,7 +138,20 @@ def repro(
             break
         control.stop.wait(pause)  # another dvc holds a path of ours for the moment
     said = _SAID.findall(text)
-    raise StageFailed(stage, said[-1] if said else f"dvc ended with status {status}", log, _tail(text))
+    reason = said[-1] if said else f"dvc ended with status {status}"
+    raise StageFailed(stage, reason, log, _tail(text), may_pass=bool(_PASSING.search(text)))
+
+
+def push(root: Path, stage: str) -> None:
+    """Put a stage's outputs, and what the run cache knows of it, into DVC's remote.
+
+    Raises:
+        StageFailed: the remote did not take them; it may the next time.
+    """
+    try:
+        _ask(root, "push", "--quiet", "--run-cache", stage)
+    except AssayError as error:
+        raise StageFailed(stage, "its outputs could not be pushed", Path("-"), str(error), True) from None
 
 
 def heal_lock(root: Path) -> str | None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from flows.benchmark import CHAIN
+from flows.chain import CHAIN
 from tests import prefect_server, toy
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((toy.ROOT / "prefect.yaml").read_text())["deployments"]

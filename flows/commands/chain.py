@@ -79,7 +79,10 @@ def run(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Stages, families or paths; nothing: everything.")
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Stages that run side by side.")] = 2,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, help="Stages that run side by side; by default, one a core."),
+    ] = None,
 ) -> None:
     """Bring the benchmark up to date: run what is out of date, and what follows from it.
 
@@ -167,7 +170,7 @@ def _print_terms(planned: list[Any]) -> None:
         print(line, file=sys.stderr)
 
 
-def _run_flow(jobs: int, targets: list[str] | None, check: "DetectorCheck | None") -> dict[str, Any]:
+def _run_flow(jobs: int | None, targets: list[str] | None, check: "DetectorCheck | None") -> dict[str, Any]:
     """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
     _calm_prefect()
     from flows.benchmark import RunFailed, TerminationSignal, benchmark

@@ -1,0 +1,205 @@
+"""A run: every planned stage that can be run is, each as soon as its own inputs are there."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from prefect import get_run_logger
+from prefect.assets import Asset, add_asset_metadata
+from prefect.futures import PrefectFuture
+
+from assets.dag import Dag, Stage
+from assets.errors import AssayError
+from assets.lineage import Lineage
+from flows import dvc
+from flows.chain import ASSET, CHAIN, RUN, Facts
+from flows.display import Display
+from flows.estimates import record_seconds
+from flows.limits import pauses
+from flows.places import Place, Ticket
+from flows.plan import Planned
+
+_TICK = 0.2
+
+
+class Watcher(Protocol):
+    """Somebody who is told what happens to stages; called in the stages' threads."""
+
+    def started(self, stage: Stage) -> None:
+        """A stage begins."""
+        ...
+
+    def finished(self, stage: Stage, facts: Facts) -> None:
+        """A stage is done; `facts` as its task returns them."""
+        ...
+
+    def failed(self, stage: Stage, failure: dvc.StageFailed) -> None:
+        """A stage failed, and may be tried again."""
+        ...
+
+
+@dataclass
+class Run:
+    """What the tasks of one flow run share."""
+
+    root: Path
+    dag: Dag
+    planned: dict[str, Planned]
+    control: dvc.Control
+    here: Place
+    away: Place | None = None
+    """Where all stages but the report are run, if not here."""
+    watchers: tuple[Watcher, ...] = ()
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    done: dict[str, dvc.Ran] = field(default_factory=dict)
+    failed: dict[str, dvc.StageFailed] = field(default_factory=dict)
+    futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
+
+    def place_of(self, planned: Planned) -> Place:
+        """The report is made where its reader is, who wants results/ there."""
+        return self.here if self.away is None or planned.family == "report" else self.away
+
+    def do(self, name: str) -> Facts:
+        """Run one stage and describe its outputs to Prefect; the body of every task that runs here."""
+        stage, ticket = self.dag[name], self.tickets[name]
+        self.failed.pop(name, None)  # of an earlier attempt
+        for watcher in self.watchers:
+            watcher.started(stage)
+        place = self.place_of(ticket.planned)
+        try:
+            ran = place.run(ticket)
+            place.settle(ran)
+        except dvc.StageFailed as failure:
+            self.failed[name] = failure
+            for watcher in self.watchers:
+                watcher.failed(stage, failure)
+            raise
+        finally:
+            self._pass_on_log(name)
+        facts = self._describe(ran)
+        self.done[name] = ran
+        for watcher in self.watchers:
+            watcher.finished(stage, facts)
+        return facts
+
+    def _pass_on_log(self, name: str) -> None:
+        log = self.root / dvc.LOGS / f"{name}.log"
+        if log.is_file():
+            get_run_logger().info(log.read_text("utf-8", errors="replace"))
+
+    def _describe(self, ran: dvc.Ran) -> Facts:
+        """Attach to the stage's assets where they come from; returns the same for the task's result."""
+        lineage = Lineage(self.root)
+        facts = {**lineage.stage(ran.stage).as_dict(), "how": ran.how, "seconds": ran.seconds}
+        outputs = lineage.outputs(ran.stage)
+        for path, md5 in outputs.items():
+            if path in self.dag[ran.stage].outs:
+                add_asset_metadata(ASSET + path, {**facts, "md5": md5})
+        return {"stage": ran.stage, **facts, "outputs": outputs}
+
+
+def known_families(dag: Dag) -> Dag:
+    """The DAG, if there is a task for each of its stages.
+
+    Raises:
+        AssayError: there is none.
+    """
+    for stage in dag.stages.values():
+        if stage.family not in CHAIN:
+            raise AssayError(
+                f"dvc.yaml has a stage '{stage.name}', but flows/chain.py has no task named "
+                f"'{stage.family}': add one to the chain"
+            )
+    return dag
+
+
+def execute(run: Run, jobs: int) -> None:
+    """Run every planned stage that can be; what failed, and what depends on that, is not in `run.done`."""
+    waiting = {name: set(run.dag.upstream[name]) & set(run.planned) for name in run.planned}
+    ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+    running: set[str] = set()
+    token = RUN.set(run)
+    with _shown(run, jobs) as display:
+        try:
+            while waiting or running:
+                for name in _startable(run, waiting, jobs - len(running)):
+                    running.add(name)
+                    display.started(name)
+                    _submit(run, name, ended)
+                for name in _ended(ended):
+                    running.discard(name)
+                    _settle(run, name, waiting)
+                    display.finished(name, run.done[name].how if name in run.done else "FAILED")
+                display.tick()
+        finally:
+            run.control.stop.set()  # nothing is running any more, or all of it has to end
+            RUN.reset(token)
+            for ticket in run.tickets.values():
+                ticket.release()
+
+
+@contextmanager
+def _shown(run: Run, jobs: int) -> Iterator[Display]:
+    display = Display(list(run.planned.values()), jobs)
+    try:
+        yield display
+    finally:
+        display.close()
+
+
+def _startable(run: Run, waiting: dict[str, set[str]], room: int) -> Iterator[str]:
+    """Take stages out of `waiting` that may start now, with leave to."""
+    for name in [name for name, needs in waiting.items() if not needs]:
+        if room < 1:
+            return
+        planned = run.planned[name]
+        ticket = run.place_of(planned).admit(planned)
+        if ticket is None:
+            continue  # a stage further down may do without what this one waits for
+        run.tickets[name] = ticket
+        del waiting[name]
+        room -= 1
+        yield name
+
+
+def _submit(run: Run, name: str, ended: "queue.SimpleQueue[str]") -> None:
+    stage, planned = run.dag[name], run.planned[name]
+    task = CHAIN[stage.family].with_options(
+        assets=[ASSET + out for out in stage.outs],
+        asset_deps=[Asset(key=ASSET + dep) for dep in stage.deps],
+        retry_delay_seconds=pauses(),
+    )
+    upstream = [run.futures[needed] for needed in run.dag.upstream[name] if needed in run.futures]
+    parcel = run.place_of(planned).parcel(planned)
+    future = task.submit(name, parcel, return_state=False, wait_for=upstream)
+    run.futures[name] = future
+    future.add_done_callback(lambda _: ended.put(name))
+
+
+def _ended(ended: "queue.SimpleQueue[str]") -> Iterator[str]:
+    """Names that have come in, after waiting a moment for the first."""
+    try:
+        yield ended.get(timeout=_TICK)
+        while True:
+            yield ended.get_nowait()
+    except queue.Empty:
+        return
+
+
+def _settle(run: Run, name: str, waiting: dict[str, set[str]]) -> None:
+    """Let go of what a finished stage held and held up."""
+    run.tickets.pop(name).release()
+    if name in run.done:
+        if run.done[name].how == "ran":
+            record_seconds(run.root, name, run.done[name].seconds)
+        for needs in waiting.values():
+            needs.discard(name)
+        return
+    if name not in run.failed:  # not the stage's fault but Prefect's, or ours
+        error = run.futures[name].result(raise_on_failure=False)
+        run.failed[name] = dvc.StageFailed(name, f"{type(error).__name__}: {error}", Path("-"), "")
+    for lost in run.dag.descendants([name]):
+        waiting.pop(lost, None)
