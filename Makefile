@@ -30,6 +30,7 @@ test: setup  ## the tests (under 15 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-slow: setup  ## the tests that take minutes each
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-tools.txt -e '.[dev,slow]'
 	@$(BIN)/python -m pytest -m slow
 
 test-gpu: setup  ## the tests that need a CUDA device
