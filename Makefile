@@ -5,7 +5,7 @@ JOBS ?= 2
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test test-slow test-gpu check format clean
+.PHONY: help setup benchmark serve test test-slow test-gpu check format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ benchmark: setup  ## the mini benchmark from photographs to tables (PRESET=..., 
 	@$(BIN)/assay table
 	@$(BIN)/assay report
 	@echo "open results/index.html"
+
+serve: setup  ## a Prefect server with UI, workers, schedules and events; Ctrl-C ends it (docs/serving.md)
+	@exec $(BIN)/assay serve
 
 test: setup  ## the tests (under 15 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder

@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from assets.errors import AssayError, did_you_mean
-from assets.yaml12 import PARAMS_YAML, read_yaml
+from assets.yaml12 import PARAMS_YAML, parse_yaml, read_yaml
 
 DVC_YAML = "dvc.yaml"
 REPORT = "report"
@@ -160,17 +160,31 @@ class Dag:
 
 
 def load_dag(root: Path = Path()) -> Dag:
-    """Read `root/dvc.yaml` and `root/params.yaml` into a graph.
+    """Read `root/dvc.yaml` and `root/params.yaml` into a graph, which whoever reads the same files shares.
 
     Raises:
         AssayError: a file that is not there or not YAML, a name that params.yaml lacks, something in
             dvc.yaml that Assay does not understand.
     """
-    declared = read_yaml(root / DVC_YAML).get("stages")
+    return _loaded(root, _text_of(root / DVC_YAML), _text_of(root / PARAMS_YAML))
+
+
+@lru_cache(maxsize=4)
+def _loaded(root: Path, dvc_yaml: str, params_yaml: str) -> Dag:
+    """A run asks for its DAG after every stage, and the files have seldom changed."""
+    declared = parse_yaml(dvc_yaml, str(root / DVC_YAML)).get("stages")
     if not isinstance(declared, dict):
         raise AssayError(f"{root / DVC_YAML}: expected 'stages:' with at least one stage")
-    params = read_yaml(root / PARAMS_YAML)
+    params = parse_yaml(params_yaml, str(root / PARAMS_YAML))
     return Dag([stage for name, body in declared.items() for stage in _expand(name, body, params)])
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        read_yaml(path)  # it has the words for it
+        raise
 
 
 def look_up(document: Any, dotted: str) -> Any:
@@ -192,6 +206,7 @@ def look_up(document: Any, dotted: str) -> Any:
     return value
 
 
+@lru_cache(maxsize=1 << 16)
 def normal_path(path: str) -> str:
     """A path as dvc.lock writes it: relative, forward slashes, no `./` and no trailing slash."""
     return Path(os.path.normpath(path)).as_posix()

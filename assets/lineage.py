@@ -15,9 +15,14 @@ but not its outputs, so that the report can print it while it runs (`benchmark`)
 again afterwards (`recorded_benchmark`).
 """
 
+import fcntl
 import hashlib
 import json
+import os
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,7 @@ from assets.errors import AssayError
 from assets.yaml12 import parse_yaml, read_yaml
 
 LOCK = "dvc.lock"
+_DVC_LOCK = ".dvc/tmp/lock"
 PRINTED = "lineage.json"
 """The file in the report's output folder that holds the hashes its tables print, as `Hashes.as_dict()`."""
 BENCHMARK = "benchmark"
@@ -299,20 +305,38 @@ def is_current(root: Path = Path()) -> bool:
         return True
 
 
-def read_lock(root: Path = Path(), patience: float = 3.0) -> dict[str, Any]:
+def read_lock(root: Path = Path(), patience: float = 3.0, held: bool = False) -> dict[str, Any]:
     """Stage entries of `root/dvc.lock` by name; {} where there is none.
 
-    DVC rewrites the file in place, so a reader may catch it half written: it is read again until it
-    makes sense, at most `patience` seconds.
+    DVC rewrites the file in place, and what it has written of it at some moment may look whole. So it is
+    read while no dvc holds its lock on the repository, and again until it makes sense; both for at most
+    `patience` seconds. `held`: the caller holds that lock.
+
+    Entries are shared with whoever else reads the same file: take a copy before you change one.
 
     Raises:
         LineageError: it still does not make sense.
     """
+    return _read(root, patience, held)[1]
+
+
+def lock_text(root: Path) -> str:
+    """The text of a whole `root/dvc.lock`; empty where there is none.
+
+    Raises:
+        LineageError: see `read_lock`.
+    """
+    return _read(root, patience=3.0, held=False)[0]
+
+
+def _read(root: Path, patience: float, held: bool) -> tuple[str, dict[str, Any]]:
     deadline = time.monotonic() + patience
     while True:
-        stages = intact_stages(root / LOCK)
+        with nullcontext() if held else _no_writer(root, deadline):
+            data = _bytes_of(root / LOCK)
+        stages = _intact(data, str(root / LOCK))
         if stages is not None:
-            return stages
+            return (data or b"").decode(), stages
         if time.monotonic() > deadline:
             raise LineageError(
                 f"{root / LOCK} is damaged (a run was killed while DVC wrote it); `assay run` mends it"
@@ -320,18 +344,106 @@ def read_lock(root: Path = Path(), patience: float = 3.0) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def intact_stages(path: Path) -> dict[str, Any] | None:
-    """Stage entries of a lock file, {} where there is none, or None if it is cut off or malformed."""
+@contextmanager
+def _no_writer(root: Path, deadline: float) -> Iterator[None]:
+    """No dvc begins to write meanwhile; one that has held its lock until the deadline is passed over.
+
+    A dvc that computes checksums of large outputs holds it for long, and writes at the very end.
+    """
     try:
-        text = path.read_text("utf-8")
-        document = parse_yaml(text, str(path)) if text.endswith("\n") else {}
+        handle = os.open(root / _DVC_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # dvc has never been at work here
+        yield
+        return
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
+
+
+def intact_stages(path: Path) -> dict[str, Any] | None:
+    """Stage entries of a lock file, {} where there is none, or None if it is cut off or malformed.
+
+    Entries are shared, see `read_lock`.
+    """
+    return _intact(_bytes_of(path), str(path))
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
+        return None
+
+
+def _intact(data: bytes | None, where: str) -> dict[str, Any] | None:
+    if data is None:
         return {}
+    try:
+        text = data.decode()
+        stages = _stages(text, where) if text.endswith("\n") else None
     except (UnicodeDecodeError, AssayError):
         return None
+    return stages if stages is not None and all(map(_is_sound, stages.values())) else None
+
+
+_HEAD = "schema: '2.0'\nstages:\n"
+"""How every file begins that DVC wrote."""
+_NEXT = re.compile(r"(?m)^(?=  \S)")
+"""Before each line that is indented by two: in DVC's files, a stage's name."""
+_NAME = re.compile(r"  [\w'\"]")
+"""How an entry begins; names of more than 128 characters are written otherwise."""
+_OUTSIDE = re.compile(r"(?m)^(?! {2}|$)")
+"""A line that belongs to no stage."""
+_LAST: dict[str, dict[str, Any]] = {}
+"""Text of a stage's entry -> {name: entry}, of the file that was read last."""
+
+
+def _stages(text: str, where: str) -> dict[str, Any] | None:
+    """Stage entries by name; None if the document has no such thing.
+
+    A run reads a file of ten thousand lines after every stage, of which one entry is new; YAML is slow. So
+    entries are parsed one by one, and each once. That gives what parsing the whole document gives: a line
+    that is indented by two begins an entry, or else (a comment, the inside of a text, a list) a piece is
+    not one entry with a plain name, and then the document is read in one.
+
+    Raises:
+        AssayError: not YAML.
+    """
+    global _LAST
+    parts = _NEXT.split(text.removeprefix(_HEAD)) if text.startswith(_HEAD) else []
+    if parts and not parts[0] and not _OUTSIDE.search(text, len(_HEAD)):
+        known = _LAST
+        try:
+            read = {part: known.get(part) or _one(part, where) for part in parts[1:]}
+        except AssayError:
+            pass  # an alias for something in another entry, say
+        else:
+            _LAST = read
+            return {name: entry for one in read.values() for name, entry in one.items()}
+    document = parse_yaml(text, where)
     stages = document.get("stages") or {}
-    sound = "schema" in document and isinstance(stages, dict) and all(map(_is_sound, stages.values()))
-    return stages if sound else None
+    return stages if "schema" in document and isinstance(stages, dict) else None
+
+
+def _one(text: str, where: str) -> dict[str, Any]:
+    """One entry, as {name: entry}.
+
+    Raises:
+        AssayError: the text is something else.
+    """
+    found = parse_yaml(text, where) if _NAME.match(text) else {}
+    if len(found) != 1:
+        raise AssayError(f"{where}: expected one stage, found {len(found)}")
+    return found
 
 
 def _is_sound(entry: Any) -> bool:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assets.errors import AssayError, did_you_mean
-from assets.files import write_text
 from assets.params import REAL, Params, parse_params
-from assets.yaml12 import PARAMS_YAML, parse_yaml, read_yaml
+from assets.yaml12 import PARAMS_YAML, read_yaml
 from flows.display import in_units
-from flows.insertion import append_item, checked, insert_entry
+from flows.editing import ParamsFile
 from models.generators.card import Card, Release, Weights, card_of, known_cards
 
 if TYPE_CHECKING:
@@ -37,8 +36,20 @@ def add(
     cards = known_cards()
     if card_name not in cards:
         raise AssayError(f"there is no card '{card_name}'; {did_you_mean(card_name, cards)}")
-    card, name = cards[card_name], as_ or card_name
-    path = root / PARAMS_YAML
+    return add_card(root, cards[card_name], card_name, count, train, revision, as_)
+
+
+def add_card(
+    root: Path,
+    card: Card,
+    card_name: str,
+    count: int | None = None,
+    train: bool = False,
+    revision: str | None = None,
+    as_: str | None = None,
+) -> list[str]:
+    """`add`, of a card that was read already."""
+    name, path = as_ or card_name, root / PARAMS_YAML
     params = parse_params(read_yaml(path), str(path))
     _check(params, card, name, card_name, revision)
     fit, facts = card.entries()
@@ -47,7 +58,9 @@ def add(
         fit["options"]["revision"] = (
             revision or fit["options"].get("revision") or _commit(card.hub_id, card_name)
         )
-    _write(path, name, fit, entry, train)
+    file = ParamsFile(root)
+    put_entries(file, name, fit, entry, train)
+    file.save()
     done = [f"{PARAMS_YAML} has a new generator '{name}'{_drawing(entry)}"]
     if params.split.reals == "own":
         done.append("it is in split.owners too: the real images are dealt out anew, to one generator more")
@@ -65,7 +78,7 @@ def notices(params: Params, planned: Iterable["Planned"]) -> list[str]:
     lines = []
     for name, spec in params.generators.items():
         found = card_of(name, spec, params.fit) if f"generate@{name}" in due else None
-        words = _words(found[1], spec.drawn) if found is not None else ""
+        words = terms_of(found[1], spec.drawn) if found is not None else ""
         if found is not None and words:
             lines.append(f"note: {name} is {words}: {found[1].terms.says}")
     return lines
@@ -121,23 +134,22 @@ def _entry(card: Card, name: str, facts: dict[str, Any], count: int | None, para
     return {"from": f"artifacts/fit/{name}", **front, "count": count or usual, **facts}
 
 
-def _write(path: Path, name: str, fit: dict[str, Any] | None, entry: dict[str, Any], train: bool) -> None:
-    before = path.read_text("utf-8")
-    wanted = parse_yaml(before, str(path))
-    text = before
+def put_entries(
+    file: ParamsFile, name: str, fit: dict[str, Any] | None, entry: dict[str, Any], train: bool = False
+) -> None:
+    """A generator's entries, wherever its name has to stand: `fit`, `generators`, to train on, as an owner.
+
+    Args: fit: None for an imported one, and for one whose model is there already.
+    Raises:
+        AssayError: a name that is taken.
+    """
     if fit is not None:
-        text = insert_entry(text, str(path), ("fit",), name, fit)
-        wanted["fit"] = {**wanted["fit"], name: fit}
-    text = insert_entry(text, str(path), ("generators",), name, entry)
-    wanted["generators"] = {**wanted["generators"], name: entry}
+        file.insert(("fit",), name, fit)
+    file.insert(("generators",), name, entry)
     if train:
-        text = append_item(text, str(path), ("train", "generators"), name)
-        wanted["train"] = {**wanted["train"], "generators": [*wanted["train"]["generators"], name]}
-    if wanted["split"].get("reals") == "own":
-        text = append_item(text, str(path), ("split", "owners"), name)
-        wanted["split"] = {**wanted["split"], "owners": [*wanted["split"]["owners"], name]}
-    parse_params(wanted, f"{path} with '{name}'")
-    write_text(path, checked(text, str(path), before, wanted))
+        file.insert_item(("train", "generators"), name)
+    if file.get("split.reals") == "own" and name not in file.document["split"]["owners"]:
+        file.insert_item(("split", "owners"), name)
 
 
 def _commit(hub_id: str, card_name: str) -> str:
@@ -164,7 +176,7 @@ def _drawing(entry: dict[str, Any]) -> str:
 
 def _about(root: Path, card: Card, entry: dict[str, Any]) -> list[str]:
     lines = [f"{card.title}, licence: {card.licence}"]
-    if words := _words(card, card.fit is not None):
+    if words := terms_of(card, card.fit is not None):
         lines.append(f"it is {words}: {card.terms.says}")
     if card.fit is None:
         name = entry["from"].removeprefix("data/")
@@ -189,8 +201,8 @@ def _import_line(release: Release, card: Card, as_: str) -> str:
     return f"then `assay import FOLDER --layout {release.layout} --only {release.name}`"
 
 
-def _words(card: Card, drawn: bool) -> str:
-    """`gated and non-commercial`."""
+def terms_of(card: Card, drawn: bool = True) -> str:
+    """`gated and non-commercial`: what has to be agreed to; '' if nothing. Imported images cost nothing."""
     words = [
         word
         for word, holds in (

@@ -17,9 +17,8 @@ from assets.dag import REPORT, load_dag
 from assets.errors import AssayError
 from assets.lineage import Hashes, Lineage, LineageError, printed
 from flows import dvc
+from flows.elsewhere import IN_FLIGHT, Where, execute_on_cluster, places, to_do
 from flows.limits import time_limits
-from flows.places import Here
-from flows.plan import check_inputs, plan
 from flows.publishing import publish_report
 from flows.running import Run, execute, known_families
 from flows.workspace import only_run
@@ -42,18 +41,25 @@ def benchmark(
     targets: list[str] | None = None,
     remote: bool = False,
     limits: dict[str, float] | None = None,
+    where: Where = "here",
+    cluster: str | None = None,
 ) -> dict[str, Any]:
     """Bring the benchmark in the working directory up to date.
 
     Args:
         jobs: Stages that run side by side. A stage uses one core, and one that wants a GPU has one to
-            itself. Empty: as many as there are cores.
+            itself. Empty: as many as there are cores; elsewhere, 64 that are waited for at a time.
         targets: Stages, families or paths to bring up to date, with all they need, e.g. ["train"]. Empty:
             everything.
         remote: Fetch what somebody else has already computed from DVC's remote, and push what is computed
-            here.
+            here. Workers in clones of their own do so anyway.
         limits: Hours after which a stage of a family is ended, e.g. {"train": 48}; 0: never. Families that
             are not named keep their own limits.
+        where: Who does the stages. "here": this workspace. "workers": Prefect workers that poll the work
+            queues cpu and gpu, on this machine or on others. "cluster": processes of a Dask or Ray cluster.
+            The report is always made here.
+        cluster: Address of that cluster, such as dask://host:8786 or ray://host:10001. Empty: what the
+            variable ASSAY_CLUSTER says.
 
     Returns `lineage` and `recipe` that the tables print (None while there are no tables of what there is
     now), and `stages`: what each stage that was looked at did (`ran`, `restored`, `skipped`).
@@ -62,7 +68,7 @@ def benchmark(
         AssayError: a mistake in params.yaml or dvc.yaml, a missing input, another run in this workspace.
         RunFailed: stages failed. What does not depend on them was finished first.
     """
-    jobs = cores() if jobs is None else jobs
+    jobs = (cores() if where == "here" else IN_FLIGHT) if jobs is None else jobs
     if jobs < 1:
         raise AssayError(f"jobs is {jobs}: expected at least 1")
     seconds = time_limits(limits)
@@ -70,14 +76,14 @@ def benchmark(
     with only_run(root) as lock:
         if mended := dvc.heal_lock(root):
             get_run_logger().warning(mended)
-        planned = plan(root, targets)
-        check_inputs(root, planned)
+        planned = {stage.stage: stage for stage in to_do(root, targets, where)}
         control = dvc.Control(held=(lock,))
-        here = Here(root, control, seconds, jobs, remote)
-        run = Run(
-            root, known_families(load_dag(root)), {stage.stage: stage for stage in planned}, control, here
-        )
-        execute(run, jobs)
+        with places(root, where, control, seconds, jobs, remote) as (here, away):
+            run = Run(root, known_families(load_dag(root)), planned, control, here, away)
+            if where == "cluster":
+                execute_on_cluster(run, jobs, cluster or os.environ.get("ASSAY_CLUSTER"))
+            else:
+                execute(run, jobs)
         hashes = _printed(root)
         _publish(run, hashes)
         if run.failed:

@@ -11,7 +11,21 @@ from importlib import import_module
 from assets.errors import AssayError
 from flows.commands.app import app
 
-_FILES = ("chain", "results", "scoring", "auditing", "exporting", "timing", "catalogue", "pictures")
+_FILES = (
+    "chain",
+    "refreshing",
+    "serving",
+    "results",
+    "tracing",
+    "reproducing",
+    "provenance",
+    "scoring",
+    "auditing",
+    "exporting",
+    "timing",
+    "catalogue",
+    "pictures",
+)
 """Which register their commands, in this order."""
 for _file in _FILES:
     import_module(f"flows.commands.{_file}")

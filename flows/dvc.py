@@ -4,55 +4,37 @@
 by threads. `--wait-for-lock` lets several of them work in one repository.
 """
 
+import errno
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from assets.errors import AssayError
-from assets.lineage import LOCK, LineageError, intact_stages, read_lock
-from tasks.command import TRY_AGAIN
+from flows.failures import StageFailed as StageFailed
+from flows.failures import failure, is_damaged, is_in_the_way, read, tail, was_killed
+from flows.mending import WORKSPACE as WORKSPACE
+from flows.mending import committed as committed
+from flows.mending import heal_lock as heal_lock
+from flows.mending import keep_lock as keep_lock
+from flows.mending import mend
 
-WORKSPACE = Path(".assay")
 LOGS = WORKSPACE / "logs"
 _DVC = [sys.executable, "-m", "dvc"]
 _GUARD = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
-_LAST_GOOD = WORKSPACE / "dvc.lock.good"
-_BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock|failed to lock")
-_SAID = re.compile(r"^ERROR: (?:failed to reproduce '.*?': )?(.+)$", re.MULTILINE)
-_PASSING = re.compile(
-    rf"exited with (?:{TRY_AGAIN}|-9)$|failed to (?:pull|push|transfer|connect)"
-    "|Some of the cache files do not exist",
-    re.MULTILINE,
-)
+_CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
 _POLL = 0.05
 _BUSY_PATIENCE = 60.0
-_TAIL = 15
 
 How = Literal["ran", "restored", "skipped"]
-
-
-class StageFailed(Exception):
-    """A stage's command, or DVC around it, did not succeed."""
-
-    def __init__(self, stage: str, reason: str, log: Path, tail: str, may_pass: bool = False) -> None:
-        super().__init__(f"{stage}: {reason}")
-        self.stage = stage
-        self.reason = reason
-        self.log = log
-        self.tail = tail
-        """The last lines of its output."""
-        self.may_pass = may_pass
-        """Whether it may succeed if it is tried again: a network or a remote that did not answer."""
 
 
 class Stopped(Exception):
@@ -123,23 +105,30 @@ def repro(
     """
     control = control or Control()
     log = root / LOGS / f"{stage}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     options = [*(["--force"] if force else []), *(["--pull"] if pull else [])]
     command = [*_DVC, "--wait-for-lock", "repro", "--single-item", *options, stage]
     begun = time.monotonic()
     end = begun + timeout if timeout else None
+    if pull:
+        _find_remote(root, stage)
     for pause in _pauses():
-        with log.open("wb") as output, _started(root, command, output, environment, control) as child:
-            status = _wait(child, stage, end, control, log)
-        text = _read(log)
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("wb") as output, _started(root, command, output, environment, control) as child:
+                status = _wait(child, stage, begun, end, control, log)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise StageFailed(stage, f"the disk is full at {error.filename or log.parent}", log, "") from None
+        text = read(log)
         if status == 0:
             return Ran(stage, _how(text, stage), round(time.monotonic() - begun, 2), log)
-        if not _BUSY.search(text) or pause is None:
+        if was_killed(status) or is_damaged(text):
+            mend(root)
+        if pause is None or was_killed(status) or not is_in_the_way(text):
             break
-        control.stop.wait(pause)  # another dvc holds a path of ours for the moment
-    said = _SAID.findall(text)
-    reason = said[-1] if said else f"dvc ended with status {status}"
-    raise StageFailed(stage, reason, log, _tail(text), may_pass=bool(_PASSING.search(text)))
+        control.stop.wait(pause)
+    raise failure(root, stage, status, log, (_directory_remote(root) or "://") if pull else None)
 
 
 def push(root: Path, stage: str) -> None:
@@ -148,51 +137,11 @@ def push(root: Path, stage: str) -> None:
     Raises:
         StageFailed: the remote did not take them; it may the next time.
     """
+    _find_remote(root, stage)
     try:
-        _ask(root, "push", "--quiet", "--run-cache", stage)
+        _ask(root, "push", "--run-cache", stage)  # not --quiet, under which DVC gives no reason either
     except AssayError as error:
         raise StageFailed(stage, "its outputs could not be pushed", Path("-"), str(error), True) from None
-
-
-def heal_lock(root: Path) -> str | None:
-    """Put a dvc.lock that was cut off back in order; keep a copy of one that is whole.
-
-    DVC writes the file in place, so a kill at the wrong moment leaves it empty or cut off, and every dvc
-    command then fails. What the restored copy lacks DVC finds again in its run cache.
-
-    Returns what was done, or None if nothing was needed.
-    """
-    with suppress(LineageError):
-        read_lock(root, patience=1.0)  # a dvc that someone started by hand may be writing just now
-        keep_lock(root)
-        return None
-    copy = root / _LAST_GOOD
-    if intact_stages(copy):
-        shutil.copyfile(copy, root / LOCK)
-        return f"{LOCK} was damaged by an interrupted run; the last whole copy was put back"
-    (root / LOCK).unlink()
-    return f"{LOCK} was damaged by an interrupted run; it is made anew from DVC's run cache"
-
-
-def keep_lock(root: Path) -> None:
-    """Copy dvc.lock aside if it is whole at this moment."""
-    copy = root / _LAST_GOOD
-    copy.parent.mkdir(exist_ok=True)
-    partial = copy.with_suffix(".part")
-    try:
-        shutil.copyfile(root / LOCK, partial)
-    except FileNotFoundError:
-        return
-    if intact_stages(partial):
-        partial.replace(copy)
-
-
-def committed(root: Path, path: str) -> str | None:
-    """Text of a file as the last commit has it, or None if it has no such file."""
-    result = subprocess.run(
-        ["git", "show", f"HEAD:./{path}"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return result.stdout if result.returncode == 0 else None
 
 
 def _ask(root: Path, *arguments: str) -> str:
@@ -245,7 +194,12 @@ def _started(
 
 
 def _wait(
-    child: "subprocess.Popen[bytes]", stage: str, end: float | None, control: Control, log: Path
+    child: "subprocess.Popen[bytes]",
+    stage: str,
+    begun: float,
+    end: float | None,
+    control: Control,
+    log: Path,
 ) -> int:
     """Poll rather than wait: a blocked thread could not be told to stop."""
     while True:
@@ -255,8 +209,43 @@ def _wait(
         if control.stop.is_set():
             raise Stopped(stage)
         if end is not None and time.monotonic() > end:
-            raise StageFailed(stage, "not done in the time allowed", log, _tail(_read(log)))
+            reason = (
+                f"not done in the time allowed, {end - begun:,.0f} s; it was ended (`limits` allows more)"
+            )
+            raise StageFailed(stage, reason, log, tail(read(log)))
         time.sleep(_POLL)
+
+
+def _find_remote(root: Path, stage: str) -> None:
+    """Make sure that a folder which serves as remote is there.
+
+    DVC takes one that is not, a disk that is not mounted, for an empty remote: it would compute everything
+    anew, and then make that folder and fill it.
+
+    Raises:
+        StageFailed: it is not there; it may be the next time.
+    """
+    folder = _directory_remote(root)
+    if folder and not Path(folder).is_dir():
+        reason = f"DVC's remote {folder} is away"
+        raise StageFailed(
+            stage, reason, Path("-"), f"is it mounted? A new one is made by `mkdir -p {folder}`", True
+        )
+
+
+def _directory_remote(root: Path) -> str | None:
+    """The default remote's path, if it is a folder."""
+    changed = tuple(
+        file.stat().st_mtime_ns if file.exists() else 0 for file in (root / one for one in _CONFIG)
+    )
+    return _read_directory_remote(root.resolve(), changed)
+
+
+@cache
+def _read_directory_remote(root: Path, changed: tuple[int, ...]) -> str | None:
+    settings = dict(line.split("=", 1) for line in _ask(root, "config", "--list").splitlines() if "=" in line)
+    url = settings.get(f"remote.{settings.get('core.remote')}.url", "")
+    return url if Path(url).is_absolute() else None
 
 
 def _pauses() -> Iterator[float | None]:
@@ -275,12 +264,3 @@ def _how(text: str, stage: str) -> How:
     if f"Stage '{stage}' is cached" in text:
         return "restored"
     return "skipped"
-
-
-def _read(log: Path) -> str:
-    return log.read_text("utf-8", errors="replace")
-
-
-def _tail(text: str) -> str:
-    lines = [line for line in text.rstrip().splitlines() if not line.startswith("ERROR: failed to repro")]
-    return "\n".join(lines[-_TAIL:])

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from tasks.sources.entry import Source, Wanted
 
 
-def import_place(root: Path, place: str, layout: str | None, wanted: "Wanted") -> Iterator[str]:
+def import_place(
+    root: Path, place: str, layout: str | None, wanted: "Wanted", say_next: bool = True
+) -> Iterator[str]:
     """Pack what lies at `place` as image sets in data/ and pin data/; yields lines for the user as it goes.
 
     Args:
         place: a folder, a file or `hf:owner/name@revision`.
         layout: how to read it; None looks.
+        say_next: end with how to put the sets to use.
     Raises:
         AssayError: a name, content, family or date that is not allowed; a place that cannot be told or
             read; no pictures; names that contradict the label; a full disk.
@@ -44,7 +47,8 @@ def import_place(root: Path, place: str, layout: str | None, wanted: "Wanted") -
     yield "pinned in data.dvc"
     if found.ignored:
         yield f"{found.ignored:,} other files were left out: they are no pictures of this layout"
-    yield from _next(found.sources, packed)
+    if say_next:
+        yield from _next(found.sources, packed)
 
 
 def _about(source: "Source", done: "Imported") -> Iterator[str]:

@@ -1,4 +1,5 @@
-"""Put an entry into a YAML text and leave every other byte of it as it is: comments, order, line breaks."""
+"""Put entries into a YAML text, or take them out, and leave every other byte of it as it is: comments, order,
+line breaks."""
 
 from typing import Any
 
@@ -27,20 +28,64 @@ def insert_entry(text: str, where: str, path: tuple[str, ...], key: str, value: 
     return _after(text, node, _block({key: value}, column))
 
 
-def append_item(text: str, where: str, path: tuple[str, ...], item: str) -> str:
-    """Add a plain word at the end of the list at `path`, e.g. ("train", "generators").
+def remove_entry(text: str, where: str, path: tuple[str, ...], key: str) -> str:
+    """Take `key` and its value out of the mapping at `path`; the last one leaves `{}` behind.
 
+    A comment on its lines goes with it, one above it stays.
+
+    Raises:
+        AssayError: no such mapping, or no such key in it.
+    """
+    node = _find(text, where, path, yaml.MappingNode)
+    keys = [name.value for name, _ in node.value]
+    if key not in keys:
+        raise AssayError(f"{where}: {'.'.join((*path, key))} is not there")
+    return _without(text, path, node, node.value, keys.index(key), "{}")
+
+
+def append_item(text: str, where: str, path: tuple[str, ...], item: str, before: int | None = None) -> str:
+    """Add a plain word to the list at `path`, e.g. ("train", "generators").
+
+    Args: before: the index of the item that it is put in front of; None, or beyond the last: at the end.
     Raises:
         AssayError: as `insert_entry`.
     """
     node = _find(text, where, path, yaml.SequenceNode)
     if any(one.value == item for one in node.value):
         raise AssayError(f"{where}: {'.'.join(path)} names '{item}' already")
+    next_ = node.value[before] if before is not None and before < len(node.value) else None
     if node.flow_style:
-        return _into_flow(text, node, item, None, 0)
-    dash = text.rindex("-", 0, node.value[-1].start_mark.index)
-    column = dash - (text.rfind("\n", 0, dash) + 1)
-    return _after(text, node, [f"{' ' * column}- {item}"])
+        if next_ is None:
+            return _into_flow(text, node, item, None, 0)
+        place = next_.start_mark.index
+        return f"{text[:place]}{item}, {text[place:]}"
+    dash = text.rindex("-", 0, (next_ or node.value[-1]).start_mark.index)
+    line = text.rfind("\n", 0, dash) + 1
+    new = f"{' ' * (dash - line)}- {item}"
+    return f"{text[:line]}{new}\n{text[line:]}" if next_ else _after(text, node, [new])
+
+
+def remove_item(text: str, where: str, path: tuple[str, ...], item: str) -> str:
+    """Take a plain word out of the list at `path`; the last one leaves `[]` behind.
+
+    Raises:
+        AssayError: no such list, or no such word in it.
+    """
+    node = _find(text, where, path, yaml.SequenceNode)
+    words = [one.value for one in node.value]
+    if item not in words:
+        raise AssayError(f"{where}: {'.'.join(path)} does not name '{item}'")
+    return _without(text, path, node, [(one, one) for one in node.value], words.index(item), "[]")
+
+
+def replace_value(text: str, where: str, path: tuple[str, ...], value: str | int | float | bool) -> str:
+    """Put a plain value in the place of the one at `path`.
+
+    Raises:
+        AssayError: there is no plain value.
+    """
+    node = _find(text, where, path, yaml.ScalarNode)
+    return text[: node.start_mark.index] + _flow(value) + text[node.end_mark.index :]
 
 
 def checked(text: str, where: str, before: str, expected: dict[str, Any]) -> str:
@@ -61,14 +106,55 @@ def checked(text: str, where: str, before: str, expected: dict[str, Any]) -> str
     return text if before.endswith("\n") or not before else text.removesuffix("\n")
 
 
+def _composed(text: str, where: str) -> Any:
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:  # e.g. an alias whose anchor was taken out
+        raise AssayError(
+            f"{where} cannot be changed safely: {getattr(error, 'problem', None) or error}"
+        ) from None
+
+
 def _find(text: str, where: str, path: tuple[str, ...], kind: type[yaml.Node]) -> Any:
-    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    node: Any = _composed(text, where)
     for part in path:
         inside = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for name, value in inside if name.value == part), None)
     if not isinstance(node, kind):
         raise AssayError(f"{where}: '{'.'.join(path)}' is not there, or not what it should be")
     return node
+
+
+def _without(
+    text: str, path: tuple[str, ...], node: Any, parts: list[tuple[Any, Any]], index: int, empty: str
+) -> str:
+    """Take one part (its first and its last node) out of a mapping or a list."""
+    first, last = parts[index]
+    if node.flow_style:
+        if len(parts) == 1:
+            return text[: node.start_mark.index] + empty + text[node.end_mark.index :]
+        start, end = first.start_mark.index, _end(last)
+        if index + 1 < len(parts):
+            end = parts[index + 1][0].start_mark.index
+        else:
+            start = _end(parts[index - 1][1])
+        return text[:start] + text[end:]
+    start = text.rfind("\n", 0, first.start_mark.index) + 1
+    line = text.find("\n", _end(last))
+    rest = "" if line < 0 else text[line + 1 :]
+    if len(parts) > 1:
+        return text[:start] + rest
+    colon = text.index(":", _key(text, path).end_mark.index) + 1
+    return f"{text[:colon]} {empty}{text[colon:start]}{rest}"
+
+
+def _key(text: str, path: tuple[str, ...]) -> Any:
+    """The node of the key at `path`, which is there."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    key = None
+    for part in path:
+        key, node = next(pair for pair in node.value if pair[0].value == part)
+    return key
 
 
 def _into_flow(text: str, node: Any, inside: str, block: dict[str, Any] | None, column: int) -> str:

@@ -37,6 +37,14 @@ class Place(Protocol):
         """Everything a process without this object needs to run the stage; None where `run` runs it."""
         ...
 
+    def unpack(self, planned: Planned, document: Any) -> dvc.Ran:
+        """What the process that was given a parcel returned.
+
+        Raises:
+            dvc.StageFailed: it is not what was asked for.
+        """
+        ...
+
     def run(self, ticket: Ticket) -> dvc.Ran:
         """Bring the stage up to date, and wait for it.
 
@@ -74,6 +82,10 @@ class Here:
 
     def parcel(self, planned: Planned) -> None:
         """Run by `run`."""
+
+    def unpack(self, planned: Planned, document: Any) -> dvc.Ran:
+        """Nothing is packed."""
+        raise NotImplementedError
 
     def run(self, ticket: Ticket) -> dvc.Ran:
         """One `dvc repro --single-item`; two if the run cache gave back tables with another hash."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from prefect import get_run_logger
-from prefect.assets import Asset, add_asset_metadata
+from prefect.assets import Asset, AssetProperties, add_asset_metadata
 from prefect.futures import PrefectFuture
 
 from assets.dag import Dag, Stage
@@ -16,6 +16,7 @@ from assets.errors import AssayError
 from assets.lineage import Lineage
 from flows import dvc
 from flows.chain import ASSET, CHAIN, RUN, Facts
+from flows.datasets import read_by
 from flows.display import Display
 from flows.estimates import record_seconds
 from flows.limits import pauses
@@ -23,6 +24,8 @@ from flows.places import Place, Ticket
 from flows.plan import Planned
 
 _TICK = 0.2
+_MOST_RELATED = 80
+"""Inputs that Prefect is told of: a server refuses events with more than 100 related things."""
 
 
 class Watcher(Protocol):
@@ -79,26 +82,46 @@ class Run:
             raise
         finally:
             self._pass_on_log(name)
-        facts = self._describe(ran)
-        self.done[name] = ran
-        for watcher in self.watchers:
-            watcher.finished(stage, facts)
+        facts = self._facts(ran)
+        known = {key: facts[key] for key in ("lineage", "recipe", "how", "seconds")}
+        for path, md5 in facts["outputs"].items():
+            if path in stage.outs:
+                add_asset_metadata(ASSET + path, {**known, "md5": md5})
+        self._finish(ran, facts)
         return facts
+
+    def take_in(self, name: str) -> None:
+        """Note what became of a stage whose task ran in a process of a cluster, or did not run at all."""
+        found = self.futures[name].result(raise_on_failure=False)
+        try:
+            if isinstance(found, dvc.StageFailed):
+                raise found
+            if self.away is None or not isinstance(found, dict):  # Prefect's fault, or ours
+                raise dvc.StageFailed(name, f"{type(found).__name__}: {found}", Path("-"), "")
+            ran = self.away.unpack(self.planned[name], found)
+            self.away.settle(ran)
+        except dvc.StageFailed as failure:
+            self.failed[name] = failure
+            for watcher in self.watchers:
+                watcher.failed(self.dag[name], failure)
+        else:
+            self._finish(ran, self._facts(ran))
+
+    def _finish(self, ran: dvc.Ran, facts: Facts) -> None:
+        self.done[ran.stage] = ran
+        for watcher in self.watchers:
+            watcher.finished(self.dag[ran.stage], facts)
 
     def _pass_on_log(self, name: str) -> None:
         log = self.root / dvc.LOGS / f"{name}.log"
         if log.is_file():
             get_run_logger().info(log.read_text("utf-8", errors="replace"))
 
-    def _describe(self, ran: dvc.Ran) -> Facts:
-        """Attach to the stage's assets where they come from; returns the same for the task's result."""
+    def _facts(self, ran: dvc.Ran) -> Facts:
+        """What a stage's task returns: where its outputs come from."""
         lineage = Lineage(self.root)
         facts = {**lineage.stage(ran.stage).as_dict(), "how": ran.how, "seconds": ran.seconds}
-        outputs = lineage.outputs(ran.stage)
-        for path, md5 in outputs.items():
-            if path in self.dag[ran.stage].outs:
-                add_asset_metadata(ASSET + path, {**facts, "md5": md5})
-        return {"stage": ran.stage, **facts, "outputs": outputs}
+        return {"stage": ran.stage, **facts, "outputs": lineage.outputs(ran.stage)}
 
 
 def known_families(dag: Dag) -> Dag:
@@ -168,15 +191,24 @@ def _startable(run: Run, waiting: dict[str, set[str]], room: int) -> Iterator[st
 def _submit(run: Run, name: str, ended: "queue.SimpleQueue[str]") -> None:
     stage, planned = run.dag[name], run.planned[name]
     task = CHAIN[stage.family].with_options(
-        assets=[ASSET + out for out in stage.outs],
-        asset_deps=[Asset(key=ASSET + dep) for dep in stage.deps],
+        assets=[_asset(run.dag, out) for out in stage.outs],
+        asset_deps=[_asset(run.dag, path) for path in read_by(run.dag, stage)[:_MOST_RELATED]],
         retry_delay_seconds=pauses(),
     )
     upstream = [run.futures[needed] for needed in run.dag.upstream[name] if needed in run.futures]
     parcel = run.place_of(planned).parcel(planned)
-    future = task.submit(name, parcel, return_state=False, wait_for=upstream)
+    future = task.submit(name, parcel, return_state=False, wait_for=upstream[:_MOST_RELATED])
     run.futures[name] = future
     future.add_done_callback(lambda _: ended.put(name))
+
+
+def _asset(dag: Dag, path: str) -> Asset:
+    """An output of a stage, or an input, as Prefect lists it."""
+    maker = dag.stages.get(dag.out_of.get(path, ""))
+    if maker is None:
+        return Asset(key=ASSET + path)
+    made = f"{CHAIN[maker.family].description}\n\n`{maker.cmd}`"
+    return Asset(key=ASSET + path, properties=AssetProperties(name=maker.name, description=made[:2000]))
 
 
 def _ended(ended: "queue.SimpleQueue[str]") -> Iterator[str]:
@@ -192,14 +224,13 @@ def _ended(ended: "queue.SimpleQueue[str]") -> Iterator[str]:
 def _settle(run: Run, name: str, waiting: dict[str, set[str]]) -> None:
     """Let go of what a finished stage held and held up."""
     run.tickets.pop(name).release()
+    if name not in run.done and name not in run.failed:
+        run.take_in(name)
     if name in run.done:
         if run.done[name].how == "ran":
             record_seconds(run.root, name, run.done[name].seconds)
         for needs in waiting.values():
             needs.discard(name)
         return
-    if name not in run.failed:  # not the stage's fault but Prefect's, or ours
-        error = run.futures[name].result(raise_on_failure=False)
-        run.failed[name] = dvc.StageFailed(name, f"{type(error).__name__}: {error}", Path("-"), "")
     for lost in run.dag.descendants([name]):
         waiting.pop(lost, None)

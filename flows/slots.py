@@ -12,9 +12,11 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-_LISTED = re.compile(r"^GPU (\d+):", re.MULTILINE)
+_LISTED = re.compile(r"^GPU (\d+):.*?(?:\(UUID: (\S+)\))?$", re.MULTILINE)
+_SHARED = Path("/tmp")  # not TMPDIR, which a batch system sets anew for every job
 
 
 @dataclass
@@ -64,9 +66,18 @@ def take(among: Sequence[str]) -> Slot | None:
 
 
 def _lock_of(device: str) -> Path:
-    folder = Path(tempfile.gettempdir()) / f"assay-gpus-{os.getuid()}"
+    shared = _SHARED if os.access(_SHARED, os.W_OK) else Path(tempfile.gettempdir())
+    folder = shared / f"assay-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    return folder / f"{device.replace(os.sep, '_')}.lock"
+    return folder / f"{_full_name(device).replace(os.sep, '_')}.lock"
+
+
+def _full_name(device: str) -> str:
+    """One name a GPU: another run may call it by its index, its UUID, or the UUID's beginning."""
+    for index, uuid in _listed():
+        if uuid and (device == index or (device.startswith("GPU-") and uuid.startswith(device))):
+            return uuid
+    return device
 
 
 def _named(visible: str) -> list[str]:
@@ -80,11 +91,19 @@ def _named(visible: str) -> list[str]:
 
 
 def _present() -> list[str]:
+    return [index for index, _ in _listed()]
+
+
+def _listed() -> list[tuple[str, str]]:
+    """Index and UUID of every GPU of this machine, as the driver's own program tells them."""
     program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
+    return list(_asked(program)) if program else []
+
+
+@cache
+def _asked(program: str) -> tuple[tuple[str, str], ...]:
     try:
         listing = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return _LISTED.findall(listing.stdout)
+        return ()
+    return tuple(_LISTED.findall(listing.stdout))

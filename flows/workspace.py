@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assets.errors import AssayError
+from assets.files import full_disk_told
 from flows.dvc import WORKSPACE
 from flows.guard import GRACE
 
@@ -25,12 +26,14 @@ def only_run(root: Path) -> Iterator[int]:
         AssayError: another run is at work here; its process id.
     """
     path = root / _LOCK
-    path.parent.mkdir(exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with full_disk_told("nothing was started; make room, then start again"):
+        path.parent.mkdir(exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _acquire(handle, root)
         os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        with full_disk_told("nothing was started; make room, then start again"):
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield handle
     finally:
         os.close(handle)
@@ -52,12 +55,14 @@ def _acquire(handle: int, root: Path) -> None:
 
 
 def _alive(process: str) -> bool:
+    """Whether it may still hold the lock: not so if it is dead and its parent has only not heard of it."""
     if not process.isdecimal():
         return False
     try:
         os.kill(int(process), 0)
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except OSError:  # another user's, or there is no /proc
         return True
-    return True
+    return state != "Z"

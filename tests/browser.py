@@ -31,7 +31,23 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-_PATIENCE = 60.0  # seconds for one answer
+_PATIENCE = 120.0  # seconds for one answer
+
+# Where an element is once it is in sight and stays where it is: what comes into sight may grow with the
+# next frame.
+_MIDDLE = """async (selector) => {
+  const element = document.querySelector(selector);
+  const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  let last = "";
+  for (;;) {
+    element.scrollIntoView({block: "center", inline: "center", behavior: "instant"});
+    await frame();
+    const box = element.getBoundingClientRect();
+    const middle = [box.x + box.width / 2, box.y + box.height / 2];
+    if (String(middle) === last) return middle;
+    last = String(middle);
+  }
+}"""
 
 
 def chromium() -> str | None:
@@ -49,9 +65,10 @@ class Page:
         """Every URL that was asked for."""
         self.errors: list[str] = []
         """Exceptions, and what the console shows as an error or a warning."""
-        self._loaded = 0
+        self._loaded: set[str] = set()
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol and wait for its answer."""
@@ -69,9 +86,8 @@ class Page:
     def open(self, url: str, width: int = 1280, height: int = 900) -> None:
         """Open a page and wait until it is loaded."""
         self.resize(width, height)
-        before = self._loaded
-        self.call("Page.navigate", url=url)
-        while self._loaded == before:
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        while loader not in self._loaded:  # an earlier page's load may be told of only now
             self._note(json.loads(self._socket.recv(timeout=_PATIENCE)))
 
     def resize(self, width: int, height: int) -> None:
@@ -98,13 +114,9 @@ class Page:
 
     def click(self, selector: str) -> None:
         """Press the mouse on the middle of the first element that a selector finds, as a person would."""
-        box = self.do(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            "e.scrollIntoView({block: 'center', inline: 'center', behavior: 'instant'});"
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        )
+        x, y = self.do(f"({_MIDDLE})({json.dumps(selector)})")
         for kind in ("mousePressed", "mouseReleased"):
-            where = {"x": box[0], "y": box[1], "button": "left", "clickCount": 1}
+            where = {"x": x, "y": y, "button": "left", "clickCount": 1}
             self.call("Input.dispatchMouseEvent", type=kind, **where)
 
     def press(self, key: str) -> None:
@@ -124,8 +136,8 @@ class Page:
     def _note(self, message: dict[str, Any]) -> None:
         about = message.get("params", {})
         match message.get("method"):
-            case "Page.loadEventFired":
-                self._loaded += 1
+            case "Page.lifecycleEvent" if about["name"] == "load":
+                self._loaded.add(about["loaderId"])
             case "Network.requestWillBeSent":
                 self.requests.append(about["request"]["url"])
             case "Runtime.exceptionThrown":

@@ -201,3 +201,40 @@ def test_a_folder_of_code_has_the_hash_that_dvc_gives_it(tmp_path: Path) -> None
     toy.dvc(root, "add", "-q", "code")
     recorded = yaml.safe_load((root / "code.dvc").read_text())["outs"][0]
     assert lineage._md5_of(root / "code") == recorded["md5"]
+
+
+def test_every_stage_upstream_has_to_be_there(root: Path) -> None:
+    whole = (root / "dvc.lock").read_text()
+    for name in toy.STAGES:
+        _edit(root, lambda stages, name=name: stages.pop(name))
+        with pytest.raises(LineageError, match=f"{name} has not run"):
+            recorded_benchmark(root)
+        (root / "dvc.lock").write_text(whole)
+
+
+def test_every_input_has_to_be_what_its_stage_made(root: Path) -> None:
+    """Each md5 of a dependency that is one stage's output, changed at either end."""
+    whole = (root / "dvc.lock").read_text()
+    dag = Lineage(root).dag
+    edges = [(name, dep) for name, stage in dag.stages.items() for dep in stage.deps if dep in dag.out_of]
+    assert len(edges) == 3
+    for name, dep in edges:
+        for stage, part in ((name, "deps"), (dag.out_of[dep], "outs")):
+
+            def plant(stages: dict[str, Any], stage: str = stage, part: str = part, dep: str = dep) -> None:
+                next(file for file in stages[stage][part] if file["path"] == dep)["md5"] = "5" * 32
+
+            _edit(root, plant)
+            with pytest.raises(LineageError, match=f"out of step: .* used {dep} "):
+                recorded_benchmark(root)
+            (root / "dvc.lock").write_text(whole)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    ["deps: [3]", "deps: [{path: x}]", "cmd: [python]", "outs: [{md5: 0}]", "outs: {path: x}"],
+)
+def test_an_entry_that_makes_no_sense_is_refused(root: Path, planted: str) -> None:
+    _edit(root, lambda stages: stages["generate@b"].update(yaml.safe_load(planted)))
+    with pytest.raises(AssayError, match="is damaged"):
+        read_lock(root, patience=0.0)

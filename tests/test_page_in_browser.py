@@ -113,7 +113,7 @@ def visible(page: Page, selector: str) -> list[str]:
 
 def wait_for(page: Page, script: str) -> None:
     """Until an expression is true."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not page.do(script):
         assert time.monotonic() < end, script
         time.sleep(0.02)
@@ -234,9 +234,13 @@ def test_the_theme_follows_the_system_until_it_is_chosen(page: Page, report):
     wait_for(page, "document.querySelector('#the-theme').textContent === 'Light'")
     page.click("#the-theme")
     assert page.do(ground) == light
+    end = time.monotonic() + 60
     page.open("about:blank")
     page.open(report)
-    assert page.do(ground) == light
+    while page.do(ground) != light:  # Chromium hands a choice on to its next process in its own time
+        assert time.monotonic() < end, "the choice is forgotten"
+        page.open("about:blank")
+        page.open(report)
     assert "none" not in page.do("getComputedStyle(document.documentElement).colorScheme")
 
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,6 +100,7 @@ def run(
     from flows.dvc import heal_lock
     from flows.plan import check_inputs
     from flows.plan import plan as make_plan
+    from flows.serving_temporary import configured
     from flows.workspace import only_run
 
     with only_run(ROOT):
@@ -109,7 +109,7 @@ def run(
         planned = make_plan(ROOT, targets)
     check_inputs(ROOT, planned)
     _print_terms(planned)
-    if not planned and not _has_server():
+    if not planned and not configured():
         print("everything is up to date")
         return
     trains = any(stage.stage.startswith("train@") for stage in planned)
@@ -172,42 +172,30 @@ def _print_terms(planned: list[Any]) -> None:
 
 def _run_flow(jobs: int | None, targets: list[str] | None, check: "DetectorCheck | None") -> dict[str, Any]:
     """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
-    _calm_prefect()
-    from flows.benchmark import RunFailed, TerminationSignal, benchmark
+    from flows.serving_temporary import recorded
 
-    if check:
-        check.wait()
-    try:
-        return benchmark(jobs=jobs, targets=targets)
-    except RunFailed as failed:
-        print(f"\n{failed}", file=sys.stderr)
-        sys.exit(1)
-    except (KeyboardInterrupt, TerminationSignal) as ended:
-        print("\nstopped; `assay run` goes on where it was", file=sys.stderr)
-        sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
+    with recorded(ROOT):
+        from flows.benchmark import RunFailed, TerminationSignal, benchmark
+
+        if check:
+            check.wait()
+        try:
+            return benchmark(jobs=jobs, targets=targets)
+        except RunFailed as failed:
+            print(f"\n{failed}", file=sys.stderr)
+            sys.exit(1)
+        except (KeyboardInterrupt, TerminationSignal) as ended:
+            print("\nstopped; `assay run` goes on where it was", file=sys.stderr)
+            sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
 
 
 def _calm_prefect() -> None:
-    """Settings for a run from a terminal, unless the user has set others; before prefect is loaded."""
+    """Settings for a flow that is run without `recorded`."""
+    from flows.serving_temporary import calm
+
+    calm()
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "true")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")  # it migrates a database
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
-
-
-def _has_server() -> bool:
-    """Whether a Prefect server is configured, by variable or profile."""
-    if os.environ.get("PREFECT_API_URL"):
-        return True
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
-    if not profiles.exists() and not Path("prefect.toml").exists():
-        return False  # nobody configured anything: spare the second that loading prefect takes
-    _calm_prefect()
-    from prefect.settings import get_current_settings
-
-    return bool(get_current_settings().api.url)
 
 
 def _duration(planned: list[Any]) -> str:

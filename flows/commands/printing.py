@@ -1,6 +1,7 @@
 """Tables, records and JSON on a terminal."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -14,9 +15,15 @@ def print_records(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def print_table(heading: list[str], rows: list[list[str]]) -> None:
     """Columns side by side; the last is not padded."""
+    for line in table_lines(heading, rows):
+        print(line)
+
+
+def table_lines(heading: list[str], rows: list[list[str]]) -> Iterator[str]:
+    """The lines of `print_table`."""
     widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
     for row in [heading, *rows]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def print_json(value: Any) -> None:

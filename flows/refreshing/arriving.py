@@ -1,0 +1,43 @@
+"""The event that a generator has arrived, for the server that `PREFECT_API_URL` names."""
+
+import asyncio
+import re
+from typing import Any
+
+from assets.errors import AssayError
+from flows.refreshing.telling import ARRIVED
+
+_SECONDS = 30.0
+
+
+def arrived(name: str) -> None:
+    """Emit `assay.generator.arrived`, and wait until the server has it.
+
+    Raises:
+        AssayError: a name that no generator can have; no server, or none that answers.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise AssayError(f"{name!a}: a generator's name is lower-case letters, digits and _, a letter first")
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url
+    if not url:
+        raise AssayError(
+            "there is no server to tell: set PREFECT_API_URL, or type `assay refresh` here instead"
+        )
+    try:
+        asyncio.run(asyncio.wait_for(_emit(name), _SECONDS))
+    except Exception as error:
+        raise AssayError(
+            f"the server at {url} did not take the event: {error or type(error).__name__}"
+        ) from None
+
+
+async def _emit(name: str) -> None:
+    from prefect.events import Event
+    from prefect.events.clients import get_events_client
+
+    facts: dict[str, Any] = {"name": name}
+    event = Event(event=ARRIVED, resource={"prefect.resource.id": f"assay.generator.{name}"}, payload=facts)
+    async with get_events_client(reconnection_attempts=1) as client:
+        await client.emit(event)

@@ -1,0 +1,1 @@
+"""What `flows.reproduce` is made of: a record's worktree, its bytes, running it, comparing."""
