@@ -16,7 +16,7 @@ setup: .venv/ready  ## virtual environment in .venv with the pinned versions of 
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "Assay needs Python 3.11 to 3.13; set PYTHON=python3.12, say")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (torch and what it needs: a minute or two)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c constraints-tools.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -c constraints-tools.txt -e '.[dev]'
 	@touch $@
 
 benchmark: setup  ## the mini benchmark from photographs to tables (PRESET=..., JOBS=...)

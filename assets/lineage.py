@@ -265,7 +265,7 @@ class Lineage:
         if self.dag.outs_behind(path):
             return ""
         try:
-            return _md5_of(self.root / path)
+            return md5_of(self.root / path)
         except OSError as error:
             raise LineageError(f"{name} depends on {path}, which cannot be read: {error.strerror}") from None
 
@@ -449,8 +449,12 @@ def _one(text: str, where: str) -> dict[str, Any]:
 def _is_sound(entry: Any) -> bool:
     if not isinstance(entry, dict) or not isinstance(entry.get("cmd"), str):
         return False
-    files = [*(entry.get("deps") or ()), *(entry.get("outs") or ())]
-    return all(isinstance(file, dict) and "path" in file and "md5" in file for file in files)
+    parts = [entry.get(part) or [] for part in ("deps", "outs")]
+    return all(isinstance(part, list) for part in parts) and all(
+        isinstance(file, dict) and isinstance(file.get("path"), str) and isinstance(file.get("md5"), str)
+        for part in parts
+        for file in part
+    )
 
 
 def _recorded(entry: dict[str, Any]) -> _Entry:
@@ -460,12 +464,12 @@ def _recorded(entry: dict[str, Any]) -> _Entry:
     return _Entry(entry["cmd"], entry.get("params") or {}, files("deps"), files("outs"))
 
 
-def _md5_of(path: Path) -> str:
+def md5_of(path: Path) -> str:
     """What DVC records of a file or a folder; compiled Python is in .dvcignore."""
     if not path.is_dir():
         return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    listed = [{"md5": _md5_of(file), "relpath": file.relative_to(path).as_posix()} for file in files]
+    listed = [{"md5": md5_of(file), "relpath": file.relative_to(path).as_posix()} for file in files]
     listed.sort(key=lambda entry: entry["relpath"])
     text = json.dumps(listed, sort_keys=True)
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"

@@ -5,6 +5,7 @@ What the stages are is in `flows/chain.py`, how they are run in `flows/running.p
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from assets.dag import REPORT, load_dag
 from assets.errors import AssayError
 from assets.lineage import Hashes, Lineage, LineageError, printed
-from flows import dvc
+from flows import dvc, records
 from flows.elsewhere import IN_FLIGHT, Where, execute_on_cluster, places, to_do
 from flows.limits import time_limits
+from flows.openlineage import openlineage_events
 from flows.publishing import publish_report
 from flows.running import Run, execute, known_families
 from flows.workspace import only_run
@@ -29,10 +31,14 @@ _POOL: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()  # `jobs` bounds what 
 class RunFailed(Exception):
     """Stages failed; the message lists each with the end of its output and where the rest is."""
 
-    def __init__(self, message: str, failed: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str, failed: dict[str, str] | None = None, done: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.failed = failed or {}
         """Stage -> what went wrong, in a line."""
+        self.done = dict(done or {})
+        """Stage -> what it did, of those that did not fail."""
 
 
 @flow(name="benchmark", task_runner=_POOL)  # type: ignore[arg-type]  # its runners are invariant
@@ -78,20 +84,25 @@ def benchmark(
             get_run_logger().warning(mended)
         planned = {stage.stage: stage for stage in to_do(root, targets, where)}
         control = dvc.Control(held=(lock,))
-        with places(root, where, control, seconds, jobs, remote) as (here, away):
-            run = Run(root, known_families(load_dag(root)), planned, control, here, away)
+        dag = known_families(load_dag(root))
+        with (
+            places(root, where, control, seconds, jobs, remote) as (here, away),
+            openlineage_events(root, dag, get_run_logger().warning) as watchers,
+        ):
+            run = Run(root, dag, planned, control, here, away, watchers)
             if where == "cluster":
                 execute_on_cluster(run, jobs, cluster or os.environ.get("ASSAY_CLUSTER"))
             else:
                 execute(run, jobs)
+        did = {stage: ran.how for stage, ran in run.done.items()}
         hashes = _printed(root)
         _publish(run, hashes)
         if run.failed:
-            raise RunFailed(_account(run), {name: failure.reason for name, failure in run.failed.items()})
-    return {
-        **(hashes.as_dict() if hashes else {"lineage": None, "recipe": None}),
-        "stages": {stage: ran.how for stage, ran in run.done.items()},
-    }
+            why = {name: failure.reason for name, failure in run.failed.items()}
+            raise RunFailed(_account(run), why, did)
+        if hashes and not targets:
+            _record(root)
+    return {**(hashes.as_dict() if hashes else {"lineage": None, "recipe": None}), "stages": did}
 
 
 def cores() -> int:
@@ -106,6 +117,14 @@ def _printed(root: Path) -> Hashes | None:
         return on_paper if on_paper == Lineage(root).benchmark() else None
     except LineageError:
         return None
+
+
+def _record(root: Path) -> None:
+    """Keep a finished benchmark in git; one that cannot be kept is a finished benchmark all the same."""
+    try:
+        records.record(root)
+    except AssayError as error:
+        get_run_logger().warning("this benchmark is not recorded: %s", error)
 
 
 def _publish(run: Run, hashes: Hashes | None) -> None:

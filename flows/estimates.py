@@ -16,6 +16,7 @@ from typing import Any, Literal
 from assets.dag import Dag, Stage, load_dag
 from assets.detection import Judge, Sample
 from assets.errors import AssayError
+from assets.files import write_text
 from assets.images.prepared import preparation
 from assets.params import Fit, Generator, Params, load_params
 from assets.yaml12 import PARAMS_YAML
@@ -307,10 +308,7 @@ def _degraded(recipe: str, pixels: float, item: str) -> float:
 
 def _remember(path: Path, stage: str, value: Any) -> None:
     known = {**read_json(path), stage: value}
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(f".{stage}.part")
-    temporary.write_text(json.dumps(known, indent=0, sort_keys=True), "utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(known, indent=0, sort_keys=True))
 
 
 def _family(name: str) -> str:

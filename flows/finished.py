@@ -44,7 +44,7 @@ def finished(root: Path) -> tuple[Lineage, Hashes]:
     for complaint in _out_of_date(root, lineage.dag, rows):
         raise NotFinished(f"{complaint}; `assay run`")
     for path, md5 in lineage.outputs(REPORT).items():
-        if hashing._md5_of(root / path) != md5:
+        if hashing.md5_of(root / path) != md5:
             raise NotFinished(f"{path} is not what the report wrote: something in it was changed by hand")
     return lineage, hashes
 
@@ -52,7 +52,7 @@ def finished(root: Path) -> tuple[Lineage, Hashes]:
 def _out_of_date(root: Path, dag: Dag, rows: list[dict[str, Any]]) -> Iterator[str]:
     """What dvc.lock records otherwise than dvc.yaml, params.yaml and the code on the disk have it."""
     documents = cache(lambda file: read_yaml(root / file))
-    md5_now = cache(lambda path: hashing._md5_of(root / path))
+    md5_now = cache(lambda path: hashing.md5_of(root / path))
     for row in rows:
         name = REPORT if row["stage"] == BENCHMARK else row["stage"]
         stage = dag[name]

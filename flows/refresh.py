@@ -17,7 +17,7 @@ from flows.fetching import push_inputs
 from flows.plan import plan
 from flows.refreshing.comparing import Comparison, as_markdown, compare
 from flows.refreshing.finding import find, newest, take_in
-from flows.refreshing.looking import TOLD, hashes_of_tables, is_recorded
+from flows.refreshing.looking import TOLD, hashes_of_tables
 from flows.refreshing.setting_aside import Inseparable, set_aside
 from flows.refreshing.state import State, read_state, write_state
 from flows.refreshing.telling import tell
@@ -71,11 +71,11 @@ def refresh(
         push_inputs(root)  # workers are sent theirs by the benchmark
     for line in [f"{finding.action}: {finding.says}" for finding in found] + said:
         log.info(line)
-    before = newest(root)
+    before, known = newest(root), {one.lineage for one in records.records(root)}
     stages, asides = _run(root, state, {"jobs": jobs, "remote": remote, "where": where})
     done = {"found": [finding.as_dict() for finding in found], "stages": stages, "set_aside": asides}
     hashes = hashes_of_tables(root)
-    comparison = _record(root, before) if hashes and not is_recorded(root, hashes) else None
+    comparison = _record(root, before) if hashes and hashes.lineage not in known else None
     if push:
         records.push(root, push)  # also what a remote that was away did not take the last time
     return {
@@ -95,6 +95,7 @@ def _run(root: Path, state: State, how: dict[str, Any]) -> tuple[dict[str, str],
             stages |= benchmark(**how)["stages"]
             break
         except RunFailed as failure:
+            stages |= failure.done
             try:
                 with only_run(root):
                     now = set_aside(root, failure.failed, state)

@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -228,7 +228,8 @@ def _settle(run: Run, name: str, waiting: dict[str, set[str]]) -> None:
         run.take_in(name)
     if name in run.done:
         if run.done[name].how == "ran":
-            record_seconds(run.root, name, run.done[name].seconds)
+            with suppress(OSError):  # a full disk: what is known of times is a convenience
+                record_seconds(run.root, name, run.done[name].seconds)
         for needs in waiting.values():
             needs.discard(name)
         return

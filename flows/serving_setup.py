@@ -57,7 +57,8 @@ def deploy(root: Path, environment: Mapping[str, str]) -> None:
     done = subprocess.run(
         [*command, "--prefect-file", str(deployments_file(root))],
         cwd=root,
-        env=dict(environment),
+        # with the variable set, its value would be written into the deployments, for all workers
+        env={name: value for name, value in environment.items() if name != "ASSAY_REPO"},
         capture_output=True,
         text=True,
         check=False,

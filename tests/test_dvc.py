@@ -173,7 +173,7 @@ def test_gpus_are_listed_by_the_driver(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_gpu_has_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(slots, "_SHARED", tmp_path)
     first, second = slots.take(["0", "1"]), slots.take(["0", "1"])
     assert first and second
     assert (first.device, second.device) == ("0", "1")

@@ -200,7 +200,7 @@ def test_a_folder_of_code_has_the_hash_that_dvc_gives_it(tmp_path: Path) -> None
         path.write_text(f"# {name}\n")
     toy.dvc(root, "add", "-q", "code")
     recorded = yaml.safe_load((root / "code.dvc").read_text())["outs"][0]
-    assert lineage._md5_of(root / "code") == recorded["md5"]
+    assert lineage.md5_of(root / "code") == recorded["md5"]
 
 
 def test_every_stage_upstream_has_to_be_there(root: Path) -> None:

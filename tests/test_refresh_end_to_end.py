@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.conftest import file_bytes, textured
-from tests.test_end_to_end import Workspace, clone
+from tests.tiny_benchmark import Workspace, clone
 
 pytestmark = pytest.mark.slow
 

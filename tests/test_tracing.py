@@ -146,7 +146,7 @@ def test_code_that_differs_is_named_with_what_to_type(root: Path, capsys: pytest
     first, _ = first_and_second(root)
     document = (root / "dvc.lock").read_text()
     old = next(row for row in Lineage(root).tree() if row["stage"] == "benchmark")["inputs"]["cells.py"]
-    (root / "dvc.lock").write_text(document.replace(old, "6" * 32))
+    (root / "dvc.lock").write_text(document.replace(old, "c6" * 16))
     out, _ = assay(capsys, "lineage", first.tag, "now")
     assert "\ncode\n  cells.py: differs (read by benchmark)\n" in out
     assert f"line by line: git diff {first.tag} -- cells.py" in out

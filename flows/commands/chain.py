@@ -1,7 +1,9 @@
 """Choosing, planning and running a benchmark."""
 
-import os
 import sys
+from enum import StrEnum
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +13,14 @@ from flows.commands.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from flows.checks import DetectorCheck
+
+
+class Where(StrEnum):
+    """Who does the stages of a run."""
+
+    here = "here"
+    workers = "workers"
+    cluster = "cluster"
 
 
 @app.command(short_help="Start from a preset.")
@@ -82,27 +92,43 @@ def run(
         int | None,
         typer.Option("--jobs", "-j", min=1, help="Stages that run side by side; by default, one a core."),
     ] = None,
+    where: Annotated[
+        Where, typer.Option("--where", help="Who does the stages: this machine, Prefect workers, a cluster.")
+    ] = Where.here,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", metavar="URL", help="dask://HOST:PORT or ray://HOST:PORT.")
+    ] = None,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Fetch what others have computed from DVC's remote, and push.")
+    ] = False,
 ) -> None:
     """Bring the benchmark up to date: run what is out of date, and what follows from it.
 
     Each stage starts as soon as its own inputs are there; stages that want a GPU wait for a free one. Stop
     with Ctrl-C and start again whenever you like: finished stages are not repeated. A stage's output is in
-    .assay/logs/STAGE.log. With PREFECT_API_URL set, the run is recorded by that server.
+    .assay/logs/STAGE.log. The run is recorded by the server of `assay serve` or of PREFECT_API_URL, if any.
 
     \b
     Examples:
       assay run
       assay run --jobs 8
+      assay run --where workers    on every machine where `assay worker` runs (docs/workers.md)
       assay run generate           all generators, and what they need
       assay run train@dcgan-resnet18-0
     """
     from flows.checks import DetectorCheck
     from flows.dvc import heal_lock
-    from flows.plan import check_inputs
+    from flows.plan import check_inputs, planned_already
     from flows.plan import plan as make_plan
     from flows.serving_temporary import configured
     from flows.workspace import only_run
 
+    options = {"jobs": jobs, "targets": targets, "remote": remote}
+    if where != Where.here:  # what is not on this disk may be done all the same: the flow finds out
+        _tell(_run_flow({**options, "where": where.value, "cluster": cluster}))
+        return
+    if configured():
+        _load_flow()
     with only_run(ROOT):
         if mended := heal_lock(ROOT):
             print(mended, file=sys.stderr)
@@ -113,7 +139,12 @@ def run(
         print("everything is up to date")
         return
     trains = any(stage.stage.startswith("train@") for stage in planned)
-    done = _run_flow(jobs, targets, DetectorCheck(ROOT) if trains else None)
+    check = DetectorCheck(ROOT) if trains else None
+    with planned_already(ROOT, targets, planned):
+        _tell(_run_flow(options, check))
+
+
+def _tell(done: dict[str, Any]) -> None:
     how = list(done["stages"].values())
     counted = ", ".join(f"{how.count(word)} {word}" for word in ("ran", "restored", "skipped"))
     print(f"{len(how)} stages: {counted}")
@@ -170,7 +201,15 @@ def _print_terms(planned: list[Any]) -> None:
         print(line, file=sys.stderr)
 
 
-def _run_flow(jobs: int | None, targets: list[str] | None, check: "DetectorCheck | None") -> dict[str, Any]:
+def _load_flow() -> None:
+    """Begin to load what the flow needs while DVC looks at the files."""
+    from flows.serving_temporary import calm
+
+    calm()
+    Thread(target=import_module, args=("flows.benchmark",), daemon=True).start()
+
+
+def _run_flow(options: dict[str, Any], check: "DetectorCheck | None" = None) -> dict[str, Any]:
     """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
     from flows.serving_temporary import recorded
 
@@ -180,22 +219,13 @@ def _run_flow(jobs: int | None, targets: list[str] | None, check: "DetectorCheck
         if check:
             check.wait()
         try:
-            return benchmark(jobs=jobs, targets=targets)
+            return benchmark(**options)
         except RunFailed as failed:
             print(f"\n{failed}", file=sys.stderr)
             sys.exit(1)
         except (KeyboardInterrupt, TerminationSignal) as ended:
             print("\nstopped; `assay run` goes on where it was", file=sys.stderr)
             sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
-
-
-def _calm_prefect() -> None:
-    """Settings for a flow that is run without `recorded`."""
-    from flows.serving_temporary import calm
-
-    calm()
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "true")
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")  # it migrates a database
 
 
 def _duration(planned: list[Any]) -> str:

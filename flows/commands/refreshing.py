@@ -78,7 +78,7 @@ def arrived(
     name: Annotated[str, typer.Argument(help="The generator: its card, or its folder in incoming/.")],
 ) -> None:
     """Tell the Prefect server that a generator has arrived, so that the deployment `refresh` starts. For
-    whatever drops folders or cards; PREFECT_API_URL says which server.
+    whatever drops folders or cards. The server is that of PREFECT_API_URL, or of `assay serve` here.
 
     \b
     Examples:
@@ -86,7 +86,7 @@ def arrived(
     """
     from flows.refreshing.arriving import arrived as tell
 
-    tell(name)
+    tell(ROOT, name)
     print(f"told: {name} has arrived")
 
 

@@ -1,16 +1,18 @@
-"""The event that a generator has arrived, for the server that `PREFECT_API_URL` names."""
+"""The event that a generator has arrived, for the server of PREFECT_API_URL or of `assay serve`."""
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 from assets.errors import AssayError
 from flows.refreshing.telling import ARRIVED
+from flows.serving_server import server_of, used
 
 _SECONDS = 30.0
 
 
-def arrived(name: str) -> None:
+def arrived(root: Path, name: str) -> None:
     """Emit `assay.generator.arrived`, and wait until the server has it.
 
     Raises:
@@ -18,19 +20,26 @@ def arrived(name: str) -> None:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise AssayError(f"{name!a}: a generator's name is lower-case letters, digits and _, a letter first")
-    from prefect.settings import get_current_settings
-
-    url = get_current_settings().api.url
-    if not url:
-        raise AssayError(
-            "there is no server to tell: set PREFECT_API_URL, or type `assay refresh` here instead"
-        )
+    url = _server(root)
     try:
-        asyncio.run(asyncio.wait_for(_emit(name), _SECONDS))
+        with used(url):
+            asyncio.run(asyncio.wait_for(_emit(name), _SECONDS))
     except Exception as error:
         raise AssayError(
             f"the server at {url} did not take the event: {error or type(error).__name__}"
         ) from None
+
+
+def _server(root: Path) -> str:
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url or server_of(root)
+    if not url:
+        raise AssayError(
+            "there is no server to tell: start `assay serve`, set PREFECT_API_URL, or type `assay refresh` "
+            "here instead"
+        )
+    return url
 
 
 async def _emit(name: str) -> None:

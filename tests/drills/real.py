@@ -1,4 +1,4 @@
-"""Real stages of every family: the tiny benchmark of tests/test_end_to_end.py, with all that can join it."""
+"""Real stages of every family: the tiny benchmark of tests/tiny_benchmark.py, with all that can join it."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.lineage import recorded_benchmark
 from flows.chain import CHAIN
-from tests import test_end_to_end as tiny
+from tests import tiny_benchmark as tiny
 from tests.drills.scene import Scene, Seen, forget, kill, until
 
 _SECONDS = 0.5
