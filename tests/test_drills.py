@@ -24,7 +24,7 @@ stages:
     cmd: make a
     outs:
     - path: a
-      md5: 0123
+      md5: a123
 """
 
 
@@ -151,7 +151,7 @@ def repo(tmp_path: Path) -> Path:
 
 def test_a_damaged_lock_is_made_from_the_copy_else_the_last_commit_else_the_run_cache(repo: Path) -> None:
     lock = repo / "dvc.lock"
-    newer = _LOCK.replace("0123", "4567")
+    newer = _LOCK.replace("a123", "b567")
     lock.write_text(newer)
     assert mending.heal_lock(repo) is None
     lock.write_text(_LOCK[:40])
