@@ -1,7 +1,7 @@
 """The benchmark as a Prefect flow: what is out of date is brought up to date, and nothing else.
 
-What the stages are is in `flows/chain.py`, how they are run in `flows/running.py`, where in
-`flows/places.py`.
+What the stages are is in `flows/running/chain.py`, how they are run in `flows/running/run.py`, where in
+`flows/running/places.py`.
 """
 
 import os
@@ -17,13 +17,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from assets.dag import REPORT, load_dag
 from assets.errors import AssayError
 from assets.lineage import Hashes, Lineage, LineageError, printed
-from flows import dvc, records
-from flows.elsewhere import IN_FLIGHT, Where, execute_on_cluster, places, to_do
-from flows.limits import time_limits
-from flows.openlineage import openlineage_events
-from flows.publishing import publish_report
-from flows.running import Run, execute, known_families
-from flows.workspace import only_run
+from flows.elsewhere.sending import IN_FLIGHT, Where, execute_on_cluster, places, to_do
+from flows.records import records
+from flows.running import dvc
+from flows.running.limits import time_limits
+from flows.running.openlineage import openlineage_events
+from flows.running.publishing import publish_report
+from flows.running.run import Run, execute, known_families
+from flows.running.workspace import only_run
 
 _POOL: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()  # `jobs` bounds what is submitted at a time
 

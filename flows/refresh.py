@@ -9,19 +9,19 @@ from typing import Any, Literal
 from prefect import flow, get_run_logger
 
 from assets.files import write_text
-from flows import records
 from flows.benchmark import RunFailed, benchmark
-from flows.dvc import heal_lock
-from flows.elsewhere import Where
-from flows.fetching import push_inputs
-from flows.plan import plan
+from flows.elsewhere.fetching import push_inputs
+from flows.elsewhere.sending import Where
+from flows.planning.plan import plan
+from flows.records import records
 from flows.refreshing.comparing import Comparison, as_markdown, compare
 from flows.refreshing.finding import find, newest, take_in
 from flows.refreshing.looking import TOLD, hashes_of_tables
 from flows.refreshing.setting_aside import Inseparable, set_aside
 from flows.refreshing.state import State, read_state, write_state
 from flows.refreshing.telling import tell
-from flows.workspace import only_run
+from flows.running.dvc import heal_lock
+from flows.running.workspace import only_run
 
 
 @flow(name="refresh")

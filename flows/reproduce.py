@@ -18,7 +18,7 @@ from flows.reproducing.verdict import Verdict
 from flows.reproducing.work import Work
 from flows.reproducing.worktree import check_out, place_of
 from flows.reproducing.worktree import remove as remove_worktree
-from flows.workspace import only_run
+from flows.running.workspace import only_run
 
 _POOL: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner()  # `jobs` bounds what is submitted at a time
 

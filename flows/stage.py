@@ -13,11 +13,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from assets.dag import load_dag
-from flows import dvc, slots
-from flows.errands import ErrandFailed, free_gpu, perform, read_errand
-from flows.limits import time_limits
-from flows.post import BEAT, OUTCOME
-from flows.workspace import only_run
+from flows.elsewhere.errands import ErrandFailed, free_gpu, perform, read_errand
+from flows.elsewhere.post import BEAT, OUTCOME
+from flows.running import dvc, slots
+from flows.running.limits import time_limits
+from flows.running.workspace import only_run
 
 BEAT_SECONDS = 30.0
 """How often a stage at work says that it is."""

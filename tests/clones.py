@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists
 
-from flows import guard
+from flows.running import guard
 from tests import toy
 
 _GIT = ["git", "-c", "user.name=toy", "-c", "user.email=toy@toy"]

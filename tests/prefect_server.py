@@ -12,7 +12,7 @@ import urllib.request
 from functools import cache
 from pathlib import Path
 
-from flows import guard
+from flows.running import guard
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -1,4 +1,4 @@
-"""flows/adding.py and flows/insertion.py: a card's entries in params.yaml, and nothing else changed there."""
+"""flows/editing/adding.py and insertion.py: a card's entries in params.yaml, and nothing else changed."""
 
 import shutil
 from pathlib import Path
@@ -9,12 +9,12 @@ import pytest
 from assets.errors import AssayError
 from assets.params import Params, load_params
 from assets.yaml12 import parse_yaml
-from flows import adding
-from flows.adding import add, downloads, notices
-from flows.adding_detectors import add_detector
-from flows.catalogue import add as add_any
-from flows.insertion import append_item, checked, insert_entry
-from flows.plan import Planned
+from flows.editing import adding
+from flows.editing.adding import add, downloads, notices
+from flows.editing.adding_detectors import add_detector
+from flows.editing.catalogue import add as add_any
+from flows.editing.insertion import append_item, checked, insert_entry
+from flows.planning.plan import Planned
 from models.detectors import card as detector_cards
 from models.generators import card as cards
 from tests.conftest import REPO

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from assets.errors import AssayError
-from flows.checks import DetectorCheck, check_detectors, check_params
+from flows.planning.checks import DetectorCheck, check_detectors, check_params
 from tests.conftest import REPO
 from tests.samples import params
 

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from assets.lineage import Lineage
-from flows import cli, presets
-from flows.display import Display, in_words
-from flows.plan import Planned
+from flows import cli
+from flows.editing import presets
+from flows.planning.plan import Planned
+from flows.running.display import Display, in_words
 from tests import toy
 from tests.conftest import file_bytes, textured
 
@@ -93,7 +94,7 @@ def test_a_failed_run_has_status_1(
         pass
 
     def benchmark(**given: Any) -> None:
-        assert given == {"jobs": 3, "targets": ["train"]}
+        assert given == {"jobs": 3, "targets": ["train"], "remote": False}
         raise RunFailed("1 of 7 stages failed")
 
     module = types.SimpleNamespace(RunFailed=RunFailed, TerminationSignal=SystemError, benchmark=benchmark)

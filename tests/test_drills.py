@@ -1,4 +1,4 @@
-"""The drills of tests/drills as tests; flows/failures.py, flows/mending.py and flows/guard.py one by one."""
+"""The drills of tests/drills as tests; failures.py, mending.py and guard.py one by one."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assets.errors import AssayError
-from flows import dvc, failures, guard, mending, slots
+from flows.running import dvc, failures, guard, mending, slots
 from tests.drills import catalogue, disks
 from tests.drills.real import Real, families, in_turn
 from tests.drills.scene import Seen, Toy, kill, undisturbed, until

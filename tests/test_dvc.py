@@ -1,4 +1,4 @@
-"""flows/dvc.py, flows/guard.py, flows/slots.py and flows/workspace.py: child processes, locks and kills."""
+"""flows/running: dvc.py, guard.py, slots.py and workspace.py; child processes, locks and kills."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assets.errors import AssayError
-from flows import dvc, guard, slots, workspace
+from flows.running import dvc, guard, slots, workspace
 from tests import toy
 
 

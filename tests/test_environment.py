@@ -1,4 +1,4 @@
-"""flows/environment.py: what is written down about a machine, and what is not."""
+"""flows/records/environment.py: what is written down about a machine, and what is not."""
 
 import getpass
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.environment import environment, in_short, pins
+from flows.records.environment import environment, in_short, pins
 from tests import toy
 
 

@@ -1,4 +1,4 @@
-"""flows/errands.py, flows/clone.py, flows/fragments.py: what goes to another clone, and what comes back."""
+"""flows/elsewhere: errands.py, clone.py, fragments.py; what goes to another clone, and what comes back."""
 
 import json
 import subprocess
@@ -10,12 +10,21 @@ import pytest
 from assets.dag import load_dag
 from assets.errors import AssayError
 from assets.lineage import read_lock
-from flows import clone, dvc, fragments
-from flows.away import Away
-from flows.errands import Errand, ErrandFailed, Outcome, do_parcel, perform, read_errand, read_outcome
-from flows.plan import Planned, plan
-from flows.settled import note, still_open
-from flows.workspace import only_run
+from flows.elsewhere import clone, fragments
+from flows.elsewhere.away import Away
+from flows.elsewhere.errands import (
+    Errand,
+    ErrandFailed,
+    Outcome,
+    do_parcel,
+    perform,
+    read_errand,
+    read_outcome,
+)
+from flows.elsewhere.settled import note, still_open
+from flows.planning.plan import Planned, plan
+from flows.running import dvc
+from flows.running.workspace import only_run
 from tests import clones, toy
 
 

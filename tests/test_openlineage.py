@@ -1,4 +1,4 @@
-"""flows/openlineage.py: what receivers get, by file and by HTTP, and that nothing else changes."""
+"""flows/running/openlineage.py: what receivers get, by file and by HTTP, and that nothing else changes."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from openlineage.client import event_v2, facet_v2
 from assets.dag import Dag, load_dag
 from assets.errors import AssayError
 from assets.lineage import Lineage
-from flows.dvc import StageFailed
-from flows.openlineage import SCHEMA, openlineage_events
+from flows.running.dvc import StageFailed
+from flows.running.openlineage import SCHEMA, openlineage_events
 from tests import toy
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "standards.md"
@@ -239,7 +239,7 @@ _QUIET = """
 import sys
 from pathlib import Path
 from assets.dag import load_dag
-from flows.openlineage import openlineage_events
+from flows.running.openlineage import openlineage_events
 with openlineage_events(Path(), load_dag(), print) as watchers:
     assert watchers == ()
 assert "openlineage.client" not in sys.modules

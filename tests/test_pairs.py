@@ -20,7 +20,7 @@ from assets.splitting.pairs import owned, paired
 from assets.statistics import metrics
 from assets.statistics.bootstrap import interval
 from assets.statistics.tabulate import tabulate
-from flows.counts import Counts
+from flows.planning.counts import Counts
 from tasks.audit import audit
 from tasks.dedupe import decide
 from tasks.report import write_report

@@ -1,4 +1,4 @@
-"""flows/plan.py, counts.py, estimates.py and overview.py: what would run, why, how much, how long."""
+"""plan.py, counts.py, estimates.py and overview.py: what would run, why, how much, how long."""
 
 import shutil
 import subprocess
@@ -12,10 +12,10 @@ from assets.dag import load_dag
 from assets.errors import AssayError
 from assets.images.manifest import write_manifest
 from assets.params import Params, load_params
-from flows import overview
-from flows.counts import Counts
-from flows.estimates import Estimates, record_seconds
-from flows.plan import Planned, check_inputs, plan
+from flows.planning import overview
+from flows.planning.counts import Counts
+from flows.planning.estimates import Estimates, record_seconds
+from flows.planning.plan import Planned, check_inputs, plan
 from models.generators.card import known_cards
 from tests import toy
 from tests.conftest import REPO

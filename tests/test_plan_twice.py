@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flows import dvc
-from flows.plan import plan, planned_already
+from flows.planning.plan import plan, planned_already
+from flows.running import dvc
 from tests import toy
 
 

@@ -11,8 +11,8 @@ from assets.images.degradations import parse
 from assets.images.prepared import preparation
 from assets.params import Params, load_params
 from assets.statistics.studies import aligned_trainings, chronologies, scales
-from flows import presets
-from flows.checks import check_params
+from flows.editing import presets
+from flows.planning.checks import check_params
 from tasks.importing import import_pictures
 from tests.conftest import REPO, file_bytes, textured
 

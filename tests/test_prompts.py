@@ -16,7 +16,7 @@ from assets.params import PROMPTS, Params, Prompts
 from assets.prompting import grammars
 from assets.prompting.prompts import Ask, asks
 from assets.splitting.groups import SHARED
-from flows.checks import check_params
+from flows.planning.checks import check_params
 from tests.conftest import REPO
 from tests.samples import params
 

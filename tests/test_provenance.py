@@ -1,4 +1,4 @@
-"""flows/provenance.py: statements of the published form, that agree with the files and with git."""
+"""flows/records/provenance.py: statements of the published form, that agree with the files and with git."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from assets.errors import AssayError
 from assets.lineage import recorded_benchmark
-from flows.provenance import provenance
+from flows.records.provenance import provenance
 from tests import toy
 
 _HEX = {

@@ -1,4 +1,4 @@
-"""flows/records.py and what it is made of: a finished benchmark in git, whatever state git is in."""
+"""flows/records/records.py and what it is made of: a finished benchmark in git, whatever state git is in."""
 
 import json
 import os
@@ -14,10 +14,10 @@ import yaml
 
 from assets.errors import AssayError
 from assets.lineage import Lineage, LineageError, recorded_benchmark
-from flows import records
-from flows.finished import NotFinished, finished
-from flows.records import Record, file_of, find, lineage_of, push, record, record_finished, unpack
-from flows.snapshot import without_credentials
+from flows.records import records
+from flows.records.finished import NotFinished, finished
+from flows.records.records import Record, file_of, find, lineage_of, push, record, record_finished, unpack
+from flows.records.snapshot import without_credentials
 from tests import toy
 
 HELD = [
@@ -119,9 +119,7 @@ def test_it_is_kept_once(root: Path) -> None:
 
 
 def test_two_processes_at_once_make_one_record(root: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from flows.records import record; print(record(Path()).commit)"
-    )
+    code = "from pathlib import Path; from flows.records.records import record; print(record(Path()).commit)"
     environment = toy.environment()
     running = [
         subprocess.Popen([sys.executable, "-c", code], cwd=root, env=environment, stdout=subprocess.PIPE)

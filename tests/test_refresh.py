@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from assets.errors import AssayError
 from assets.lineage import recorded_benchmark
 from flows.benchmark import RunFailed
-from flows.records import record, records
+from flows.records.records import record, records
 from flows.refresh import refresh
 from flows.refreshing.looking import TOLD
 from tests import prefect_server, toy

@@ -9,7 +9,7 @@ import yaml
 
 from assets.params import load_params
 from assets.yaml12 import read_yaml
-from flows.editing import ParamsFile
+from flows.editing.edits import ParamsFile
 from flows.refreshing.put_back import find_again, put_back
 from flows.refreshing.setting_aside import Inseparable, set_aside
 from flows.refreshing.state import State

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.records import Record
+from flows.records.records import Record
 from flows.refreshing import comparing
 from flows.refreshing.comparing import as_markdown, compare, rows_of
 from tests.conftest import REPO

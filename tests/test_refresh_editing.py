@@ -1,4 +1,4 @@
-"""flows/editing.py, removals of flows/insertion.py: params.yaml changed, every other byte as it was."""
+"""flows/editing/edits.py, removals of insertion.py: params.yaml changed, every other byte as it was."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 from assets.errors import AssayError
 from assets.params import ParamsError
 from assets.yaml12 import parse_yaml
-from flows.editing import ParamsFile
-from flows.insertion import append_item, insert_entry, remove_entry, remove_item, replace_value
+from flows.editing.edits import ParamsFile
+from flows.editing.insertion import append_item, insert_entry, remove_entry, remove_item, replace_value
 from tests.conftest import REPO
 
 BLOCK = """\

@@ -12,8 +12,8 @@ import yaml
 
 from assets.errors import AssayError
 from assets.params import Params, load_params, parse_params
-from flows.plan import Planned
-from flows.records import Record
+from flows.planning.plan import Planned
+from flows.records.records import Record
 from flows.refreshing import cards, finding
 from flows.refreshing.cards import find_cards
 from flows.refreshing.entries import find_entries

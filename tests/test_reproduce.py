@@ -23,7 +23,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from assets.dag import Dag, Stage, load_dag
 from assets.errors import AssayError
-from flows import records
+from flows.records import records
 from flows.reproduce import Different, reproduce
 from flows.reproducing import settings
 from flows.reproducing.comparing import first_differing, largest_difference

@@ -20,8 +20,8 @@ import yaml
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.chain import CHAIN
-from flows.serving_setup import COORDINATORS, POOL, QUEUES, deploy, make_pool
+from flows.running.chain import CHAIN
+from flows.serving.setup import COORDINATORS, POOL, QUEUES, deploy, make_pool
 from tests import prefect_server, toy
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((toy.ROOT / "prefect.yaml").read_text())["deployments"]

@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 from assets.errors import AssayError
-from flows import serving, serving_setup, slots
-from flows.serving_children import Child, Keeper
-from flows.serving_notice import leave_notice, only_serve, read_notice
-from flows.serving_server import LOGIN, api_url, is_loopback, own_environment, require_free
-from flows.serving_start import parameters, start_run
+from flows.running import slots
+from flows.serving import serve as serving
+from flows.serving import setup as serving_setup
+from flows.serving.children import Child, Keeper
+from flows.serving.notice import leave_notice, only_serve, read_notice
+from flows.serving.server import LOGIN, api_url, is_loopback, own_environment, require_free
+from flows.serving.start import parameters, start_run
 from tests import toy
 
 _ASSAY = "import sys; sys.argv[0] = 'assay'; from flows.cli import main; main()"
@@ -129,7 +131,7 @@ def test_one_serve_a_workspace_and_one_message_for_the_second(tmp_path: Path) ->
 
 def test_a_notice_of_a_killed_serve_is_not_believed(tmp_path: Path) -> None:
     code = (
-        "import os; from pathlib import Path; from flows.serving_notice import *; root = Path('.');\n"
+        "import os; from pathlib import Path; from flows.serving.notice import *; root = Path('.');\n"
         "with only_serve(root): leave_notice(root, 'http://x/api'); os.kill(os.getpid(), 9)"
     )
     subprocess.run(_python(code), cwd=tmp_path, env=toy.environment(), check=False)
@@ -228,7 +230,7 @@ def test_start_without_a_server_says_how_to_get_one(tmp_path: Path) -> None:
 
 def test_the_temporary_server_of_a_run_ends_with_a_killed_run(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from flows.serving_temporary import *\n"
+        "from pathlib import Path; from flows.serving.temporary import *\n"
         "with recorded(Path('.')):\n"
         "    from prefect import flow\n"
         "    flow(lambda: None, name='nothing')()\n"

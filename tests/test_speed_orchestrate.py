@@ -8,7 +8,7 @@ import pytest
 
 from assets.dag import load_dag
 from assets.lineage import recorded_benchmark
-from flows import dvc
+from flows.running import dvc
 from tests.speed import orchestrate
 from tests.speed.orchestrate import Cost, Repository
 

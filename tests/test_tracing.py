@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from assets.lineage import Lineage
-from flows import cli, records
+from flows import cli
+from flows.records import records
 from tests import toy
 
 # Numbers that depend on a parameter, from a program of its own: nothing but the report runs again for it.

@@ -46,7 +46,7 @@ def add(
       assay add resnet18 --quick
       assay add convnext_tiny --as convnext
     """
-    from flows.catalogue import add as put
+    from flows.editing.catalogue import add as put
 
     for line in put(ROOT, card, count, train, revision, quick, as_):
         print(line)
@@ -62,7 +62,7 @@ def generators(as_json: Json = False) -> None:
       assay generators
       assay generators --json
     """
-    from flows.inventory import generators as listed
+    from flows.planning.inventory import generators as listed
 
     rows = listed(ROOT)
     if as_json:
@@ -92,7 +92,7 @@ def detectors(as_json: Json = False) -> None:
       assay detectors
       assay detectors --json
     """
-    from flows.inventory import detectors as listed
+    from flows.planning.inventory import detectors as listed
 
     rows = listed(ROOT)
     if as_json:

@@ -12,7 +12,7 @@ from flows.commands.app import ROOT, Json, app
 from flows.commands.printing import print_json, print_table
 
 if TYPE_CHECKING:
-    from flows.checks import DetectorCheck
+    from flows.planning.checks import DetectorCheck
 
 
 class Where(StrEnum):
@@ -36,7 +36,7 @@ def use(
     Examples:
       assay use mini
     """
-    from flows import presets
+    from flows.editing import presets
 
     for line in presets.use(ROOT, preset, force):
         print(line)
@@ -65,8 +65,8 @@ def plan(
       assay plan --stages         every stage of a large plan
       assay plan --json | jq '.[].stage'
     """
-    from flows.overview import is_large
-    from flows.plan import plan as make_plan
+    from flows.planning.overview import is_large
+    from flows.planning.plan import plan as make_plan
 
     planned = make_plan(ROOT, targets)
     if as_json:
@@ -116,12 +116,12 @@ def run(
       assay run generate           all generators, and what they need
       assay run train@dcgan-resnet18-0
     """
-    from flows.checks import DetectorCheck
-    from flows.dvc import heal_lock
-    from flows.plan import check_inputs, planned_already
-    from flows.plan import plan as make_plan
-    from flows.serving_temporary import configured
-    from flows.workspace import only_run
+    from flows.planning.checks import DetectorCheck
+    from flows.planning.plan import check_inputs, planned_already
+    from flows.planning.plan import plan as make_plan
+    from flows.running.dvc import heal_lock
+    from flows.running.workspace import only_run
+    from flows.serving.temporary import configured
 
     options = {"jobs": jobs, "targets": targets, "remote": remote}
     if where != Where.here:  # what is not on this disk may be done all the same: the flow finds out
@@ -165,7 +165,7 @@ def _print_stages(planned: list[Any]) -> None:
 def _print_overview(planned: list[Any]) -> None:
     """Steps, generators, what the hours are, money."""
     from assets.params import load_params
-    from flows import overview
+    from flows.planning import overview
 
     params = load_params(ROOT / "params.yaml")
     print_table(*overview.steps(planned, params))
@@ -181,7 +181,7 @@ def _print_overview(planned: list[Any]) -> None:
 def _print_needed(planned: list[Any]) -> None:
     """What has to be there before a run, and what the licences ask for."""
     from assets.params import load_params
-    from flows import overview
+    from flows.planning import overview
 
     params = load_params(ROOT / "params.yaml")
     if lines := overview.needed(ROOT, params, planned):
@@ -195,7 +195,7 @@ def _print_terms(planned: list[Any]) -> None:
     if not any(stage.family == "generate" for stage in planned):
         return
     from assets.params import load_params
-    from flows.adding import notices
+    from flows.editing.adding import notices
 
     for line in notices(load_params(ROOT / "params.yaml"), planned):
         print(line, file=sys.stderr)
@@ -203,7 +203,7 @@ def _print_terms(planned: list[Any]) -> None:
 
 def _load_flow() -> None:
     """Begin to load what the flow needs while DVC looks at the files."""
-    from flows.serving_temporary import calm
+    from flows.serving.temporary import calm
 
     calm()
     Thread(target=import_module, args=("flows.benchmark",), daemon=True).start()
@@ -211,7 +211,7 @@ def _load_flow() -> None:
 
 def _run_flow(options: dict[str, Any], check: "DetectorCheck | None" = None) -> dict[str, Any]:
     """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
-    from flows.serving_temporary import recorded
+    from flows.serving.temporary import recorded
 
     with recorded(ROOT):
         from flows.benchmark import RunFailed, TerminationSignal, benchmark
@@ -232,6 +232,6 @@ def _duration(planned: list[Any]) -> str:
     known = [stage.seconds for stage in planned if stage.seconds is not None]
     if len(known) < len(planned) / 2:
         return ""
-    from flows.display import in_words
+    from flows.running.display import in_words
 
     return f", about {in_words(sum(known) / len(known) * len(planned))} of work"

@@ -90,7 +90,7 @@ def import_(
       assay import hf:OWNER/NAME@REVISION --as fakes --family gan \\
         --label-column label --generated 1          data/fakes, and data/fakes_real with the rest
     """
-    from flows.importing import import_place
+    from flows.editing.importing import import_place
     from tasks.sources.entry import Wanted
 
     wanted = Wanted(

@@ -29,6 +29,6 @@ def provenance(
       assay provenance > provenance.json
       assay provenance 3f9a02 --builder https://lab.example/runners/1
     """
-    from flows.provenance import provenance as statement
+    from flows.records.provenance import provenance as statement
 
     print(json.dumps(statement(ROOT, of, builder), indent=2, default=str))

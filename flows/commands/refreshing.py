@@ -49,7 +49,7 @@ def refresh(
       assay refresh --hub say --push origin
     """
     from flows.refreshing.looking import TOLD, look
-    from flows.serving_temporary import configured
+    from flows.serving.temporary import configured
 
     if dry_run or not (push or configured()):
         looked = look(ROOT, hub, retry)
@@ -92,7 +92,7 @@ def arrived(
 
 def _run_flow(**parameters: Any) -> dict[str, Any]:
     """Run the flow; a failed run ends the program with status 1."""
-    from flows.serving_temporary import recorded
+    from flows.serving.temporary import recorded
 
     with recorded(ROOT):
         from flows.benchmark import RunFailed, TerminationSignal

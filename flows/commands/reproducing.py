@@ -54,7 +54,7 @@ def reproduce(
       assay reproduce 3f9a02 --rerun --jobs 8
       assay reproduce 3f9a02 --rerun --environment --into ~/again --json
     """
-    from flows.serving_temporary import recorded
+    from flows.serving.temporary import recorded
 
     with recorded(ROOT):
         from flows.benchmark import RunFailed, TerminationSignal

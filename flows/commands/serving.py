@@ -29,7 +29,7 @@ def serve(
       assay serve                        then open http://127.0.0.1:4200
       assay serve --port 4300
     """
-    from flows.serving import serve as run_server
+    from flows.serving.serve import serve as run_server
 
     _warn_if_open(host)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
@@ -58,7 +58,7 @@ def worker(
       assay worker                       every stage that this machine can do
       assay worker --queue gpu           nothing but those that want a GPU
     """
-    from flows.serving import work
+    from flows.serving.serve import work
 
     url = os.environ.get("PREFECT_API_URL")
     if not url:
@@ -91,7 +91,7 @@ def start(
       assay start refresh
       assay start reproduce -p hash=3f9a02
     """
-    from flows.serving_start import parameters, start_run
+    from flows.serving.start import parameters, start_run
 
     print(start_run(ROOT, name, parameters(parameter or [])))
 
@@ -101,7 +101,7 @@ def _say(line: str) -> None:
 
 
 def _warn_if_open(host: str) -> None:
-    from flows.serving_server import LOGIN, is_loopback
+    from flows.serving.server import LOGIN, is_loopback
 
     if not is_loopback(host) and not os.environ.get(LOGIN):
         _say(

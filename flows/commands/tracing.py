@@ -12,7 +12,7 @@ from flows.commands.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from assets.lineage import Lineage
-    from flows.records import Record
+    from flows.records.records import Record
 
 
 @app.command(short_help="Trace a hash, a file or a stage to what it came from; compare two.")
@@ -83,7 +83,7 @@ def record(
       assay record
       assay record --push origin
     """
-    from flows import records
+    from flows.records import records
 
     kept = records.record_finished(ROOT)
     if kept is None:
@@ -109,7 +109,7 @@ def record(
 
 def _trace(known: "Lineage", of: str | None, as_json: bool) -> None:
     from assets.lineage import BENCHMARK, printed
-    from flows.sides import meant
+    from flows.records.sides import meant
 
     found = meant(ROOT, of or BENCHMARK, known)
     rows = found.rows
@@ -150,9 +150,9 @@ def _print_trace(rows: list[dict[str, Any]]) -> None:
 
 
 def _list_records(known: "Lineage", as_json: bool) -> None:
-    from flows.environment import in_short
-    from flows.records import records
-    from flows.sides import present
+    from flows.records.environment import in_short
+    from flows.records.records import records
+    from flows.records.sides import present
 
     here = present(ROOT, known)
     found = records(ROOT)
@@ -198,7 +198,7 @@ def _plain(text: str) -> str:
 def _compare(known: "Lineage", first: str, second: str, as_json: bool) -> None:
     from assets.differing import differences
     from flows.commands.differences import lines
-    from flows.sides import meant
+    from flows.records.sides import meant
 
     a, b = meant(ROOT, first, known), meant(ROOT, second, known)
     found = differences(a.side(), b.side())

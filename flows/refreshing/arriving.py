@@ -7,7 +7,7 @@ from typing import Any
 
 from assets.errors import AssayError
 from flows.refreshing.telling import ARRIVED
-from flows.serving_server import server_of, used
+from flows.serving.server import server_of, used
 
 _SECONDS = 30.0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from assets.errors import AssayError
 from assets.params import Params
-from flows.adding import add_card, downloads, terms_of
-from flows.records import Record, file_of
+from flows.editing.adding import add_card, downloads, terms_of
+from flows.records.records import Record, file_of
 from flows.refreshing.findings import Finding
 from flows.refreshing.state import State
 from models.generators.card import Card, read_card

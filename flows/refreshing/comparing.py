@@ -13,7 +13,7 @@ from assets.statistics.cells import CELL
 from assets.statistics.means import CROSS_GENERATOR, IN_DOMAIN
 from assets.tables.formats.markdown import markdown_table
 from assets.yaml12 import PARAMS_YAML, parse_yaml
-from flows.records import Record, file_of
+from flows.records.records import Record, file_of
 
 Pair = tuple[float | None, float | None]
 """Before and after."""

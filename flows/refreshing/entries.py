@@ -6,7 +6,7 @@ from pathlib import Path
 from assets.dag import load_dag
 from assets.lineage import read_lock
 from assets.yaml12 import PARAMS_YAML
-from flows.plan import Planned
+from flows.planning.plan import Planned
 from flows.refreshing.findings import Finding
 
 _SECTIONS = ("real", "fit", "generators", "detectors", "attributors", "given", "train.sets", "train.samples")

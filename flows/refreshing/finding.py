@@ -7,9 +7,9 @@ from assets.errors import AssayError, did_you_mean
 from assets.files import write_bytes
 from assets.params import load_params
 from assets.yaml12 import PARAMS_YAML
-from flows.checks import check_params
-from flows.plan import plan
-from flows.records import Record, records
+from flows.planning.checks import check_params
+from flows.planning.plan import plan
+from flows.records.records import Record, records
 from flows.refreshing.cards import find_cards
 from flows.refreshing.entries import find_entries
 from flows.refreshing.findings import Finding

@@ -14,9 +14,9 @@ from assets.errors import AssayError
 from assets.params import ATTRIBUTION, CLEAN, CONTENTS, ELSEWHERE, FAMILIES, REAL, Params
 from assets.section import Section, checked_options
 from assets.yaml12 import read_yaml
-from flows.adding import put_entries
-from flows.editing import ParamsFile
-from flows.importing import import_place
+from flows.editing.adding import put_entries
+from flows.editing.edits import ParamsFile
+from flows.editing.importing import import_place
 from flows.refreshing.findings import Finding
 from flows.refreshing.put_back import put_back
 from flows.refreshing.state import State, fingerprint, write_state

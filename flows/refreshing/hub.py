@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from assets.errors import AssayError
 from assets.params import Fit, Params
-from flows.editing import ParamsFile
+from flows.editing.edits import ParamsFile
 from flows.refreshing.findings import Finding
 
 if TYPE_CHECKING:

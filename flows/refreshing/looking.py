@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assets.lineage import Hashes, Lineage, LineageError, printed
-from flows.dvc import WORKSPACE
-from flows.plan import plan
-from flows.records import records
+from flows.planning.plan import plan
+from flows.records.records import records
 from flows.refreshing.finding import find
 from flows.refreshing.findings import Finding
 from flows.refreshing.state import read_state
+from flows.running.dvc import WORKSPACE
 
 TOLD = WORKSPACE / "refresh.md"
 """The comparison with the record before, as Markdown."""

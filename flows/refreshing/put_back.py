@@ -9,7 +9,7 @@ from assets.errors import AssayError, did_you_mean
 from assets.files import sha256_of
 from assets.images.imageset import MANIFEST
 from assets.params import Params, SetAside
-from flows.editing import ParamsFile
+from flows.editing.edits import ParamsFile
 from flows.refreshing.cards import FOLDER
 from flows.refreshing.findings import Finding
 from flows.refreshing.state import State, fingerprint

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from flows.dvc import LOGS
+from flows.running.dvc import LOGS
 
 _LONGEST = 160
 _SAID = re.compile(r"^error: (.+)$", re.MULTILINE)

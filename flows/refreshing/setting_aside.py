@@ -12,7 +12,7 @@ from assets.dag import DVC_YAML, Dag, Stage, load_dag, look_up
 from assets.params import Params, SetAside
 from assets.section import ParamsError
 from assets.yaml12 import PARAMS_YAML, read_yaml
-from flows.editing import ParamsFile
+from flows.editing.edits import ParamsFile
 from flows.refreshing.put_back import made_from
 from flows.refreshing.reasons import reason_of
 from flows.refreshing.state import State

@@ -8,7 +8,7 @@ from typing import Any
 
 from assets.errors import AssayError
 from assets.files import write_json
-from flows.dvc import WORKSPACE
+from flows.running.dvc import WORKSPACE
 
 PATH = WORKSPACE / "refresh.json"
 

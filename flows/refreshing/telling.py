@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
 
-from flows.records import Record
+from flows.records.records import Record
 from flows.refreshing.comparing import Comparison, as_markdown, rows_of
 
 RECORDED = "assay.benchmark.recorded"

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import guard
+from flows.running import guard
 
 
 @dataclass(frozen=True)

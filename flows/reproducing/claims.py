@@ -7,7 +7,7 @@ from assets.dag import DVC_YAML, REPORT, look_up
 from assets.errors import AssayError
 from assets.lineage import LOCK, Hashes, Lineage, LineageError
 from assets.yaml12 import read_yaml
-from flows.records import ABOUT, file_of
+from flows.records.records import ABOUT, file_of
 from flows.reproducing.content import Content, Finding, Listing, Output, md5_of_bytes, part_of
 from flows.reproducing.inside import DATA
 from flows.reproducing.worktree import Desk

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from assets.dag import Dag, Stage, load_dag
 from assets.errors import AssayError
-from flows import dvc
 from flows.benchmark import RunFailed
-from flows.limits import time_limits
-from flows.places import Here
-from flows.plan import Planned
+from flows.planning.plan import Planned
 from flows.reproducing.asking import guarded
-from flows.running import Run, execute, known_families
+from flows.running import dvc
+from flows.running.limits import time_limits
+from flows.running.places import Here
+from flows.running.run import Run, execute, known_families
 
 VENV = Path(".venv")
 

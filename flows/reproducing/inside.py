@@ -7,8 +7,8 @@ from typing import Any
 from assets.dag import DVC_YAML, Dag, normal_path
 from assets.errors import AssayError
 from assets.yaml12 import read_yaml
-from flows.git import LINK, SUBMODULE, blobs, entries
-from flows.records import Record
+from flows.records.git import LINK, SUBMODULE, blobs, entries
+from flows.records.records import Record
 from flows.reproducing.content import Output
 
 DATA = "data"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from assets.errors import AssayError
-from flows import records
-from flows.git import GitError, ask, git, repository
+from flows.records import records
+from flows.records.git import GitError, ask, git, repository
 
 _TAGS = f"refs/tags/{records.FOLDER}/*"
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from assets.errors import AssayError
-from flows.display import in_units
 from flows.reproducing.asking import ask_dvc
 from flows.reproducing.content import Output
 from flows.reproducing.settings import Settings, redacted
+from flows.running.display import in_units
 
 Say = Callable[[str], None]
 _BATCH = 2_000_000_000

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from flows.environment import environment, pins
+from flows.records.environment import environment, pins
 
 _ASK = """
 import json, platform
@@ -16,7 +16,7 @@ print(json.dumps([f"{platform.python_implementation()} {platform.python_version(
 
 
 def surroundings(folder: Path, python: Path | None) -> dict[str, Any]:
-    """`flows.environment.environment` as it is for a record's stages.
+    """`flows.records.environment.environment` as it is for a record's stages.
 
     Args:
         folder: of the record, whose constraints.txt counts.

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.display import in_units, in_words
-from flows.records import Record
+from flows.records.records import Record
 from flows.reproducing.comparing import Difference
 from flows.reproducing.content import Finding
+from flows.running.display import in_units, in_words
 
 Outcome = Literal["identical", "equal", "different"]
 _MOST = 5

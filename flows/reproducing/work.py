@@ -9,9 +9,8 @@ from pathlib import Path
 from assets.dag import REPORT
 from assets.errors import AssayError
 from assets.lineage import LOCK, LineageError, read_lock, recorded_benchmark
-from flows import dvc
-from flows.plan import Planned
-from flows.records import file_of
+from flows.planning.plan import Planned
+from flows.records.records import file_of
 from flows.reproducing import settings as dvc_settings
 from flows.reproducing.claims import claims, inputs, tables
 from flows.reproducing.comparing import CELLS, first_differing, largest_difference
@@ -21,6 +20,7 @@ from flows.reproducing.restoring import restore
 from flows.reproducing.surroundings import differences, surroundings
 from flows.reproducing.verdict import Verdict
 from flows.reproducing.worktree import Desk
+from flows.running import dvc
 
 _BY_HAND = ("weights", "prompts")
 """Folders that nothing versions: what is in them is pinned by hash in params.yaml and checked by stages."""

@@ -14,11 +14,11 @@ from assets.dag import DVC_YAML, Dag, load_dag
 from assets.errors import AssayError
 from assets.lineage import LOCK, LineageError, read_lock
 from assets.yaml12 import PARAMS_YAML
-from flows.dvc import WORKSPACE
-from flows.git import LINK, GitError, ask, entries, git
-from flows.records import Record, unpack
+from flows.records.git import LINK, GitError, ask, entries, git
+from flows.records.records import Record, unpack
 from flows.reproducing.content import Output, outputs_of
 from flows.reproducing.inside import files_of, pins_of, refuse_outside
+from flows.running.dvc import WORKSPACE
 
 _PLACE = WORKSPACE / "reproduce"
 _STATE = "reproduce.json"

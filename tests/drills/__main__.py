@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from flows.chain import CHAIN
+from flows.running.chain import CHAIN
 from tests import toy
 from tests.drills import disks
 from tests.drills.catalogue import DRILLS, MOUNTS

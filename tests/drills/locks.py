@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from flows.dvc import keep_lock
+from flows.running.dvc import keep_lock
 from tests.drills.scene import Seen, Toy, kill, until
 
 

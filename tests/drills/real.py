@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.lineage import recorded_benchmark
-from flows.chain import CHAIN
+from flows.running.chain import CHAIN
 from tests import tiny_benchmark as tiny
 from tests.drills.scene import Scene, Seen, forget, kill, until
 

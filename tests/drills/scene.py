@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from assets.lineage import recorded_benchmark
-from flows import dvc
+from flows.running import dvc
 from tests import prefect_server, toy
 
 RUN = """

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from flows import guard
+from flows.running import guard
 from tests import prefect_server
 from tests.drills.scene import Scene, Seen, Toy, kill, until
 

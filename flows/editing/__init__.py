@@ -1,0 +1,1 @@
+"""params.yaml and the inputs: presets, cards and pictures that are put in."""

@@ -1,0 +1,1 @@
+"""What would run, why, how much, and whether it can."""

@@ -1,0 +1,1 @@
+"""Finished benchmarks in git: recorded, listed, told apart, attested."""

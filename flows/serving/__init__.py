@@ -1,0 +1,1 @@
+"""A Prefect server with its workers and deployments, on one machine."""
