@@ -17,8 +17,12 @@ import pytest
 import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from assets.dag import load_dag
 from assets.lineage import Lineage, recorded_benchmark
 from flows.benchmark import RunFailed, benchmark
+from flows.running import dvc
+from flows.running.places import Here
+from flows.running.run import Run
 from tests import prefect_server, toy
 
 _FLOW = "from flows.benchmark import benchmark; benchmark()"
@@ -214,3 +218,16 @@ def _until(condition: Any, seconds: float = 90) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.05)
+
+
+def test_a_run_that_is_told_to_stop_does_not_wait_for_another_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_RETRY_SECONDS", "600")
+    root = toy.toy_repo(tmp_path / "repo")
+    control = dvc.Control()
+    run = Run(root, load_dag(root), {}, control, Here(root, control, {}, 1, remote=False))
+    run.rest("generate@a")  # the first attempt waits for nothing
+    control.stop.set()
+    with pytest.raises(dvc.Stopped):
+        run.rest("generate@a")

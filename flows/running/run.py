@@ -60,6 +60,7 @@ class Run:
     done: dict[str, dvc.Ran] = field(default_factory=dict)
     failed: dict[str, dvc.StageFailed] = field(default_factory=dict)
     futures: dict[str, PrefectFuture[Any]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
 
     def place_of(self, planned: Planned) -> Place:
         """The report is made where its reader is, who wants results/ there."""
@@ -68,6 +69,7 @@ class Run:
     def do(self, name: str) -> Facts:
         """Run one stage and describe its outputs to Prefect; the body of every task that runs here."""
         stage, ticket = self.dag[name], self.tickets[name]
+        self.rest(name)
         self.failed.pop(name, None)  # of an earlier attempt
         for watcher in self.watchers:
             watcher.started(stage)
@@ -89,6 +91,13 @@ class Run:
                 add_asset_metadata(ASSET + path, {**known, "md5": md5})
         self._finish(ran, facts)
         return facts
+
+    def rest(self, name: str) -> None:
+        """Wait before another attempt: Prefect's own delay would hold up a run that is told to stop."""
+        before = self.attempts.get(name, 0)
+        self.attempts[name] = before + 1
+        if before and self.control.stop.wait(pauses()[min(before, len(pauses())) - 1]):
+            raise dvc.Stopped(name)
 
     def take_in(self, name: str) -> None:
         """Note what became of a stage whose task ran in a process of a cluster, or did not run at all."""
@@ -190,13 +199,13 @@ def _startable(run: Run, waiting: dict[str, set[str]], room: int) -> Iterator[st
 
 def _submit(run: Run, name: str, ended: "queue.SimpleQueue[str]") -> None:
     stage, planned = run.dag[name], run.planned[name]
+    parcel = run.place_of(planned).parcel(planned)
     task = CHAIN[stage.family].with_options(
         assets=[_asset(run.dag, out) for out in stage.outs],
         asset_deps=[_asset(run.dag, path) for path in read_by(run.dag, stage)[:_MOST_RELATED]],
-        retry_delay_seconds=pauses(),
+        retry_delay_seconds=0 if parcel is None else pauses(),
     )
     upstream = [run.futures[needed] for needed in run.dag.upstream[name] if needed in run.futures]
-    parcel = run.place_of(planned).parcel(planned)
     future = task.submit(name, parcel, return_state=False, wait_for=upstream[:_MOST_RELATED])
     run.futures[name] = future
     future.add_done_callback(lambda _: ended.put(name))
