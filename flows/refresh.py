@@ -31,6 +31,7 @@ def refresh(
     remote: bool = False,
     hub: Literal["follow", "say", "off"] = "follow",
     retry: str | None = None,
+    arrived: str | None = None,
     push: str | None = None,
 ) -> dict[str, Any]:
     """Find what is new, add it, run what it touches, record the benchmark and compare it with the last one.
@@ -49,6 +50,8 @@ def refresh(
             params.yaml to the new commit, "say" only tells, "off" does not ask the hub.
         retry: A generator that was set aside and is to be tried again, or "all" of them. Of a dropped folder
             whose pictures have changed: take these instead.
+        arrived: A generator whose dropped folder is complete: it is taken in at once, however young it is.
+            The event that a generator has arrived fills this in.
         push: A git remote, such as "origin", that gets the records which it lacks. Empty: they stay here.
 
     Returns `found` (what is new, and what was done about it), `stages` (what each did in the run that made
@@ -65,7 +68,7 @@ def refresh(
     with only_run(root):
         if mended := heal_lock(root):
             log.warning(mended)
-        found, said = take_in(root, find(root, state, hub, retry), state)
+        found, said = take_in(root, find(root, state, hub, retry, arrived), state)
         write_state(root, state)
     if remote and where == "here" and any(finding.kind == "folder" for finding in found if finding.todo):
         push_inputs(root)  # workers are sent theirs by the benchmark
@@ -76,6 +79,10 @@ def refresh(
     done = {"found": [finding.as_dict() for finding in found], "stages": stages, "set_aside": asides}
     hashes = hashes_of_tables(root)
     comparison = _record(root, before) if hashes and hashes.lineage not in known else None
+    if comparison:
+        log.info(f"recorded as {comparison.tag}; what it changed is in the artifact `refresh`")
+    elif not stages:
+        log.info("nothing new: no stage ran, and nothing is recorded")
     if push:
         records.push(root, push)  # also what a remote that was away did not take the last time
     return {

@@ -13,14 +13,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
 from assets.dag import load_dag
-from flows.elsewhere.errands import ErrandFailed, free_gpu, perform, read_errand
+from flows.elsewhere.arrivals import read_errand
+from flows.elsewhere.errand import ErrandFailed
+from flows.elsewhere.errands import free_gpu, perform
 from flows.elsewhere.post import BEAT, OUTCOME
 from flows.running import dvc, slots
 from flows.running.limits import time_limits
 from flows.running.workspace import only_run
-
-BEAT_SECONDS = 30.0
-"""How often a stage at work says that it is."""
 
 
 @flow(name="stage", flow_run_name="{name}", persist_result=False)
@@ -41,8 +40,9 @@ def stage(name: str, force: bool = False, errand: dict[str, Any] | None = None) 
     root = Path.cwd()
     if errand is None:
         return _own(root, name, force)
-    with _heart():
-        outcome = perform(root, read_errand(errand))
+    asked = read_errand(errand)
+    with _heart(asked.beat):
+        outcome = perform(root, asked)
     get_run_logger().info(outcome.tail)
     Artifact(type=OUTCOME, description=f"{name}: {outcome.how}", data=outcome.as_dict()).create()
     if outcome.how == "failed":
@@ -74,14 +74,14 @@ def _own(root: Path, name: str, force: bool) -> str:
 
 
 @contextmanager
-def _heart() -> Iterator[None]:
+def _heart(seconds: float) -> Iterator[None]:
     """Renew a Prefect artifact while the block runs, so that whoever waits knows this machine is alive."""
     artifact: Any = Artifact(type=BEAT, description="the worker is alive", data=0).create()
     over = threading.Event()
 
     def beat() -> None:
         count = 0
-        while not over.wait(BEAT_SECONDS):
+        while not over.wait(seconds):
             count += 1
             with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
                 client.update_artifact(artifact.id, ArtifactUpdate(data=str(count)))

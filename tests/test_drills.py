@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -156,6 +157,8 @@ def test_a_damaged_lock_is_made_from_the_copy_else_the_last_commit_else_the_run_
     assert mending.heal_lock(repo) is None
     lock.write_text(_LOCK[:40])
     assert "last whole copy" in str(mending.heal_lock(repo)) and lock.read_text() == newer
+    lock.write_text("schema: '2.0'\nstages:\n")
+    assert "last whole copy" in str(mending.heal_lock(repo)) and lock.read_text() == newer
     (repo / ".assay/dvc.lock.good").unlink()
     lock.write_text("")
     assert "last commit" in str(mending.heal_lock(repo)) and lock.read_text() == _LOCK
@@ -210,6 +213,20 @@ def test_only_living_dvcs_stay_in_the_table_of_paths_in_use(repo: Path) -> None:
         assert not table.exists()
 
 
+def test_a_dvc_that_is_still_dying_is_waited_for(repo: Path) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(60)", "dvc"]
+    with subprocess.Popen(command) as dying:
+        until(lambda: b"dvc" in Path(f"/proc/{dying.pid}/cmdline").read_bytes())
+        user = {"pid": dying.pid, "cmd": "dvc repro --single-item a"}
+        (repo / ".dvc/tmp/rwlock").write_text(json.dumps({"read": {"/a": [user]}, "write": {"/c": user}}))
+        begun = time.monotonic()
+        mending.await_end(repo, "b")
+        assert time.monotonic() - begun < 0.5, "another stage's was waited for"
+        threading.Timer(1, dying.kill).start()
+        mending.await_end(repo, "a")
+        assert dying.poll() is not None or not _runs(dying.pid)
+
+
 @pytest.mark.parametrize("second", [False, True])
 def test_nothing_of_a_command_outlives_its_guard(second: bool, tmp_path: Path) -> None:
     """Whichever of the guard's two processes is killed; the command does nothing to die by itself."""
@@ -256,6 +273,31 @@ def test_a_folder_that_serves_as_remote_has_to_be_there(repo: Path, monkeypatch:
     assert away.value.may_pass and not store.exists()
     store.mkdir()
     dvc.push(repo, "a")
+
+
+def test_what_could_not_be_pushed_is_pushed_by_the_next_run(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def refuse(root: Path, *arguments: str) -> str:
+        asked.append(arguments)
+        if arguments[0] == "push" and len(asked) < 3:
+            raise AssayError("it is read-only")
+        return ""
+
+    monkeypatch.setattr(dvc, "_ask", refuse)
+    notes = repo / ".assay/unpushed"
+    notes.mkdir(parents=True)
+    (notes / "a").touch()
+    (notes / "never-finished").touch()
+    with pytest.raises(AssayError, match=r"(?s)a: .*could not be pushed.*it is read-only"):
+        dvc.push_left(repo)
+    assert (notes / "a").exists()
+    asked.extend([("",)] * 3)
+    dvc.push_left(repo)
+    assert [path.name for path in notes.iterdir()] == ["never-finished"]
+    assert asked[-1] == ("push", "--run-cache", "a")
 
 
 def test_a_gpu_has_one_lock_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""flows/elsewhere: errands.py, clone.py, fragments.py; what goes to another clone, and what comes back."""
+"""flows/elsewhere but for workers: what goes to another clone, what is done there, what comes back."""
 
 import json
 import subprocess
@@ -11,16 +11,10 @@ from assets.dag import load_dag
 from assets.errors import AssayError
 from assets.lineage import read_lock
 from flows.elsewhere import clone, fragments
+from flows.elsewhere.arrivals import read_errand, read_outcome
 from flows.elsewhere.away import Away
-from flows.elsewhere.errands import (
-    Errand,
-    ErrandFailed,
-    Outcome,
-    do_parcel,
-    perform,
-    read_errand,
-    read_outcome,
-)
+from flows.elsewhere.errand import Errand, ErrandFailed, Outcome
+from flows.elsewhere.errands import do_parcel, perform
 from flows.elsewhere.settled import note, still_open
 from flows.planning.plan import Planned, plan
 from flows.running import dvc
@@ -41,7 +35,7 @@ def _planned(stage: str, force: bool = False) -> Planned:
 
 
 def _away(root: Path) -> Away:
-    return Away(root, dvc.Control(), {}, share=False)
+    return Away(root, dvc.Control(), {})
 
 
 def _send(home: Path, worker: Path, stage: str) -> dvc.Ran:
@@ -179,6 +173,7 @@ def test_a_failed_stage_comes_back_with_its_last_lines(
         ("code", {"--option": "0" * 32}),
         ("commit", "--upload-pack=touch"),
         ("limit", -1),
+        ("beat", 0),
         ("version", 2),
         ("force", 1),
         ("elsewhere", ["a/../../b"]),
@@ -191,7 +186,7 @@ def test_an_errand_that_reaches_out_of_the_clone_is_refused(field: str, value: A
 
 
 def _errand(**changed: Any) -> Errand:
-    plain = {
+    plain: dict[str, Any] = {
         "stage": "generate@a",
         "force": False,
         "params": "",
@@ -202,6 +197,7 @@ def _errand(**changed: Any) -> Errand:
         "elsewhere": (),
         "share": False,
         "limit": None,
+        "beat": 30.0,
         "token": "x",
     }
     return Errand(**{**plain, **changed})
@@ -247,8 +243,8 @@ def test_an_entry_that_is_not_what_was_asked_for_is_refused(tmp_path: Path) -> N
     }
     for said, bad in wrong.items():
         assert said in str(fragments.check_entry(root, dag, "train@a-net-0", bad, {}))
-    said = fragments.check_entry(root, dag, "train@a-net-0", entry, {"artifacts/generate/a": "1" * 32})
-    assert "read another artifacts/generate/a" in str(said)
+    other = fragments.check_entry(root, dag, "train@a-net-0", entry, {"artifacts/generate/a": "1" * 32})
+    assert "read another artifacts/generate/a" in str(other)
 
 
 def test_entries_survive_as_yaml(tmp_path: Path) -> None:

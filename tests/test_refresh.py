@@ -238,9 +238,10 @@ def test_mistakes_change_nothing(root: Path) -> None:
     assert (root / "params.yaml").read_bytes() == before
 
 
-def test_arrived_is_an_event_that_a_deployment_can_wait_for(root: Path) -> None:
+def test_arrived_is_an_event_that_a_deployment_can_wait_for(tmp_path: Path) -> None:
     code = "import sys; sys.argv[0] = 'assay'; from flows.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "arrived", "new_one"], cwd=root, capture_output=True)
+    command = [sys.executable, "-c", code, "arrived", "new_one"]
+    done = subprocess.run(command, cwd=tmp_path, env=toy.environment(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     event = awaited("assay.generator.arrived", "assay.generator.new_one")
     assert event["payload"] == {"name": "new_one"}

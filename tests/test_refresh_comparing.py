@@ -72,6 +72,7 @@ cell,one,dcgan,ldm,clean,mean,0.2
 cell,one,ddpm,ldm,clean,0,0.6
 cell,one,dcgan,ldm,jpeg65,0,0.1
 cell,two,dcgan,ldm,clean,0,0.7
+cell,one,dcgan,ldm,,0,0.1
 """
 
 

@@ -107,10 +107,10 @@ def drop(root: Path, name: str, about: str | None = "family: gan\nreleased: 2018
 
 
 def folders(
-    root: Path, state: State | None = None, again: frozenset[str] = frozenset()
+    root: Path, state: State | None = None, again: frozenset[str] = frozenset(), arrived: str | None = None
 ) -> dict[str, Finding]:
     params = load_params(root / "params.yaml")
-    return by_name(list(find_folders(root, params, state or State(), again)))
+    return by_name(list(find_folders(root, params, state or State(), again, arrived)))
 
 
 def test_hostile_names_are_refused_and_stop_nobody(root: Path, tmp_path: Path) -> None:
@@ -174,6 +174,29 @@ def test_pictures_that_are_still_copied_are_left_for_the_next_time(
     monkeypatch.setenv("ASSAY_SETTLE_SECONDS", "soon")
     with pytest.raises(AssayError, match="ASSAY_SETTLE_SECONDS is 'soon': expected seconds"):
         folders(root)
+
+
+def test_what_is_said_to_be_complete_need_not_rest(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_SETTLE_SECONDS", "3600")
+    folder = drop(root, "x")
+    drop(root, "y")
+    assert "rest for 3600 s, unless you say that it is complete: `assay refresh --arrived x`" in (
+        folders(root)["x"].says
+    )
+    found = folders(root, arrived="x")
+    assert (found["x"].action, found["y"].action) == ("add", "told")
+    (folder / "2.png.part").write_bytes(b"half")
+    assert "'2.png.part' is still being written" in folders(root, arrived="x")["x"].says
+
+
+def test_what_is_said_to_have_arrived_and_is_not_there_is_told(root: Path) -> None:
+    for name in ("nobody", "../x", "incoming", ".."):
+        (found,) = folders(root, arrived=name).values()
+        assert found.action == "told" and "there is no incoming/NAME and no card" in found.says
+    (root / cards.FOLDER / "carded.yaml").write_text(CARD)
+    drop(root, "dropped")
+    for name in ("carded", "dcgan", "dropped", ""):
+        assert [one.action for one in folders(root, arrived=name).values()] == ["add"], name
 
 
 def test_other_pictures_under_a_known_name_are_told(root: Path) -> None:

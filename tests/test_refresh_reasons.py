@@ -60,4 +60,5 @@ def test_values_of_secret_variables_are_left_out(monkeypatch: pytest.MonkeyPatch
 
 
 def test_it_is_short() -> None:
-    assert len(scrubbed("word " * 200)) <= 160 and scrubbed("word " * 200).endswith("...")
+    assert len(scrubbed("word " * 200)) <= 160 and scrubbed("word " * 200).endswith(" word ...")
+    assert scrubbed("w" * 200) == "w" * 156 + " ..."

@@ -87,16 +87,18 @@ def test_schedules_and_the_event_make_runs(tmp_path: Path) -> None:
         "id": str(uuid.uuid4()),
     }
     _post(variables, "events", [event])
-    _until_runs(variables, found["refresh"]["id"], auto_scheduled=False)
+    run = _until_runs(variables, found["refresh"]["id"], auto_scheduled=False)
+    assert run["parameters"] == {"arrived": "sdxl"}, "its folder need not rest"
 
 
-def _until_runs(variables: dict[str, str], deployment: str, auto_scheduled: bool) -> None:
+def _until_runs(variables: dict[str, str], deployment: str, auto_scheduled: bool) -> dict[str, Any]:
     wanted = {"deployments": {"id": {"any_": [deployment]}}}
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         runs = _post(variables, "flow_runs/filter", wanted)
-        if any(run["auto_scheduled"] is auto_scheduled for run in runs):
-            return
+        for run in runs:
+            if run["auto_scheduled"] is auto_scheduled:
+                return dict(run)
         time.sleep(0.5)
     pytest.fail("no scheduled run appeared: is SQLAlchemy older than 2.1?")
 

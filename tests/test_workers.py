@@ -11,23 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from assets.lineage import recorded_benchmark
 from flows.benchmark import RunFailed, benchmark
-from tests import clones, prefect_server, toy
+from tests import clones, toy
 
 
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where toy stages note that they run; the environment is that of a Prefect server with a deployment."""
-    variables = prefect_server.start()
-    for name, value in {**variables, "PYTHONPATH": str(toy.ROOT), "ASSAY_RETRY_SECONDS": "0.1"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("TOY_TRACE", str(tmp_path / "trace"))
-    with temporary_settings({PREFECT_API_URL: variables["PREFECT_API_URL"]}):
-        clones.deploy(tmp_path / "deploy")
-        yield tmp_path / "trace"
+    with clones.served(tmp_path, monkeypatch) as trace:
+        yield trace
 
 
 @pytest.fixture

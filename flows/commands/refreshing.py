@@ -22,6 +22,10 @@ def refresh(
             help="Try a generator again that was set aside; take a folder's other pictures.",
         ),
     ] = None,
+    arrived: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A folder that is complete: take it in, however young it is."),
+    ] = None,
     hub: Annotated[
         Literal["follow", "say", "off"],
         typer.Option(help="A hub model that has changed: move its pin, only tell, or do not ask the hub."),
@@ -52,11 +56,11 @@ def refresh(
     from flows.serving.temporary import configured
 
     if dry_run or not (push or configured()):
-        looked = look(ROOT, hub, retry)
+        looked = look(ROOT, hub, retry, arrived)
         if dry_run or looked.is_nothing:  # spares the seconds that a server for the run alone takes to start
             _print_looked(looked, as_json)
             return
-    done = _run_flow(jobs=jobs, hub=hub, retry=retry, push=push)
+    done = _run_flow(jobs=jobs, hub=hub, retry=retry, arrived=arrived, push=push)
     if as_json:
         print_json(done)
         return

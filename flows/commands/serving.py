@@ -44,19 +44,16 @@ def worker(
     queue: Annotated[
         list[str] | None, typer.Option("--queue", "-q", help="cpu or gpu; may be repeated. Default: both.")
     ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Stages side by side without a GPU; by default, one a core."),
-    ] = None,
 ) -> None:
     """Work off stages for a server on another machine: run this there, in a clone of the same commit, with
-    the same DVC remote. There is one worker a GPU, which takes one stage at a time.
+    the same DVC remote. A clone does one stage at a time: for more, run it in several clones, and give each
+    its GPU.
 
     \b
     Examples:
       export PREFECT_API_URL=http://serving-machine:4200/api
       assay worker                       every stage that this machine can do
-      assay worker --queue gpu           nothing but those that want a GPU
+      CUDA_VISIBLE_DEVICES=1 assay worker --queue gpu
     """
     from flows.serving.serve import work
 
@@ -67,7 +64,7 @@ def worker(
             "export PREFECT_API_URL=http://serving-machine:4200/api"
         )
     try:
-        work(ROOT, url, queue or ["cpu", "gpu"], limit, _say)
+        work(ROOT, url, queue or ["cpu", "gpu"], _say)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

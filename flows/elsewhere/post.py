@@ -49,8 +49,8 @@ class Post:
     def __init__(self) -> None:
         if not get_current_settings().api.url:
             raise AssayError(
-                "stages on workers need a Prefect server that the workers reach, too: set PREFECT_API_URL, "
-                "or `make serve`; see docs/workers.md"
+                "stages on workers need a Prefect server that the workers reach, too: `assay serve` in "
+                "another terminal, or export PREFECT_API_URL=http://machine:4200/api; see docs/workers.md"
             )
         self._open = ExitStack()
         self._client = self._open.enter_context(get_client(sync_client=True))
@@ -58,7 +58,9 @@ class Post:
             found = self._client.read_deployment_by_name(DEPLOYMENT)
         except ObjectNotFound:
             raise AssayError(
-                f"the Prefect server has no deployment {DEPLOYMENT}: `prefect deploy --all` in this folder"
+                f"the Prefect server {get_current_settings().api.url} has no deployment '{DEPLOYMENT}'. "
+                "That of `assay serve` has it: start it in this folder, in another terminal, or name its "
+                "address in PREFECT_API_URL. Any other one gets it by `prefect deploy --all` in a checkout"
             ) from None
         self._deployment = found.id
         self.pool = found.work_pool_name or "assay"
@@ -155,10 +157,6 @@ class Post:
                 if state and not state.is_final():
                     begun = state.is_running() or state.is_pending()
                     self._client.set_flow_run_state(run, Cancelling() if begun else Cancelled())
-
-    def name_of(self, run: UUID) -> str:
-        """What the UI calls a flow run."""
-        return str(self._client.read_flow_run(run).name)
 
     def polled(self, queue: str) -> float | None:
         """When a worker last asked a work queue for work, in seconds since the epoch; None: never."""

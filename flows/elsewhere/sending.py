@@ -13,9 +13,11 @@ from assets.dag import REPORT, load_dag
 from assets.errors import AssayError
 from assets.params import load_params
 from assets.yaml12 import PARAMS_YAML
-from flows.elsewhere.away import Cluster, Gathering, Workers
+from flows.elsewhere.cluster import Cluster
+from flows.elsewhere.gathering import Gathering
 from flows.elsewhere.post import Post
 from flows.elsewhere.settled import still_open
+from flows.elsewhere.workers import Workers
 from flows.planning.checks import check_params
 from flows.planning.plan import Planned, check_inputs, plan
 from flows.running import dvc
@@ -56,11 +58,11 @@ def places(
         return
     here = Gathering(root, control, limits, 1)
     if where == "cluster":
-        yield here, Cluster(root, control, limits, remote)
+        yield here, Cluster(root, control, limits)
         return
     post = Post()
     try:
-        yield here, Workers(root, control, limits, remote, post)
+        yield here, Workers(root, control, limits, post)
     finally:
         post.close()
 

@@ -14,9 +14,9 @@ from typing import Any
 from assets.dag import Dag
 from assets.files import write_json
 from assets.lineage import Lineage, LineageError, read_lock
-from flows.elsewhere.clone import md5_of
-from flows.elsewhere.errands import is_data
+from flows.elsewhere.code import md5_of
 from flows.elsewhere.fetching import DATA_DVC
+from flows.elsewhere.fitting import is_data
 from flows.elsewhere.fragments import Entry, outs_behind
 from flows.planning.plan import Planned
 from flows.running import dvc

@@ -183,7 +183,7 @@ def _read_cells(text: str) -> dict[Place, float | None]:
     """AUROC of every cell; where there are several training seeds, their mean."""
     found: dict[Place, float | None] = {}
     for row in csv.DictReader(io.StringIO(text)):
-        if row["kind"] != CELL:
+        if row["kind"] != CELL or not row["condition"]:  # without one: the mean over all that degrade
             continue
         place = Place(row["detector"], row["trained_on"], row["tested_on"], row["condition"])
         if place not in found or row["seed"] == "mean":

@@ -19,10 +19,14 @@ from flows.refreshing.put_back import find_again, wanted_again
 from flows.refreshing.state import State, write_state
 
 
-def find(root: Path, state: State, hub: str, retry: str | None) -> list[Finding]:
+def find(root: Path, state: State, hub: str, retry: str | None, arrived: str | None = None) -> list[Finding]:
     """What is new. Nothing is changed.
 
-    Args: hub: see `find_revisions`; retry: a name, or `all`, of what is set aside.
+    Args:
+        hub: see `find_revisions`.
+        retry: a name, or `all`, of what is set aside.
+        arrived: see `find_folders`.
+
     Raises:
         AssayError: params.yaml makes no sense; `hub` or `retry` is not one of what is allowed.
     """
@@ -34,7 +38,7 @@ def find(root: Path, state: State, hub: str, retry: str | None) -> list[Finding]
     return [
         *find_again(root, params, state, again),
         *find_cards(root, params, last, state),
-        *find_folders(root, params, state, again),
+        *find_folders(root, params, state, again, arrived),
         *find_revisions(params, hub, root),
         *find_entries(root, plan(root)),
     ]

@@ -17,6 +17,7 @@ from assets.yaml12 import read_yaml
 from flows.editing.adding import put_entries
 from flows.editing.edits import ParamsFile
 from flows.editing.importing import import_place
+from flows.refreshing.cards import FOLDER
 from flows.refreshing.findings import Finding
 from flows.refreshing.put_back import put_back
 from flows.refreshing.state import State, fingerprint, write_state
@@ -57,26 +58,40 @@ def incoming(root: Path) -> Path:
     return root / os.environ.get(VARIABLE, "incoming")
 
 
-def find_folders(root: Path, params: Params, state: State, again: frozenset[str]) -> Iterator[Finding]:
+def find_folders(
+    root: Path, params: Params, state: State, again: frozenset[str], arrived: str | None = None
+) -> Iterator[Finding]:
     """What lies in the incoming directory and is not taken in.
 
-    Args: again: names whose pictures are taken anew though others are known under the name.
+    Args:
+        again: names whose pictures are taken anew though others are known under the name.
+        arrived: the name of a folder that is said to be complete: it need not have rested.
     """
     place = incoming(root)
-    if not place.is_dir():
-        return
-    for path in sorted(place.iterdir()):
+    paths = sorted(place.iterdir()) if place.is_dir() else []
+    for path in paths:
         if not path.name.startswith("."):
-            found = _look(root, path, params, state, again)
+            rest = 0.0 if path.name == arrived else _settle_seconds()
+            found = _look(root, path, params, state, again, rest)
             if found is not None:
                 yield found
+    known = {*params.generators, *params.report.set_aside, *_cards(root), *(path.name for path in paths)}
+    if arrived and arrived not in known:
+        says = f"{arrived!a} is said to have arrived: there is no {place.name}/NAME and no card of that name"
+        yield Finding("folder", arrived, says)
 
 
-def _look(root: Path, path: Path, params: Params, state: State, again: frozenset[str]) -> Finding | None:
+def _cards(root: Path) -> set[str]:
+    return {path.stem for path in (root / FOLDER).glob("*.yaml")}
+
+
+def _look(
+    root: Path, path: Path, params: Params, state: State, again: frozenset[str], rest: float
+) -> Finding | None:
     name, shown = path.name, f"{path.parent.name}/{ascii(path.name)[1:-1]}"
     if why := _refused(path):
         return Finding("folder", shown, f"{shown} is not taken in: {why}")
-    if busy := _still_copied(path):
+    if busy := _still_copied(path, rest):
         return Finding("folder", name, f"{shown} is left for the next time: {busy}")
     print_ = listing_of(path)
     if why := _taken(root, name, params, state):
@@ -124,12 +139,11 @@ def _refused(path: Path) -> str:
     return ""
 
 
-def _still_copied(path: Path) -> str:
-    """Whether somebody is still writing into a folder: a half file, or a change a moment ago.
+def _still_copied(path: Path, rest: float) -> str:
+    """Whether somebody is still writing into a folder: a half file, or a change less than `rest` seconds ago.
 
     The time is the kernel's (ctime): copying programs set the other one back.
     """
-    seconds = _settle_seconds()
     newest = path.stat().st_ctime
     for parent, folders, files in os.walk(path):
         for name in (*folders, *files):
@@ -137,10 +151,11 @@ def _still_copied(path: Path) -> str:
                 return f"{name!a} is still being written"
             newest = max(newest, (Path(parent) / name).lstat().st_ctime)
     age = time.time() - newest
+    if age >= rest or not rest:
+        return ""
     return (
-        f"its last change was {max(age, 0):.0f} s ago; it has to rest for {seconds:g} s"
-        if age < seconds
-        else ""
+        f"its last change was {max(age, 0):.0f} s ago; it has to rest for {rest:g} s, unless you say that "
+        f"it is complete: `assay refresh --arrived {path.name}`"
     )
 
 

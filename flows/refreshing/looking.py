@@ -31,9 +31,9 @@ class Looked:
         return self.recorded and not self.stages and all(one.action == "told" for one in self.found)
 
 
-def look(root: Path, hub: str = "follow", retry: str | None = None) -> Looked:
+def look(root: Path, hub: str = "follow", retry: str | None = None, arrived: str | None = None) -> Looked:
     """What a refresh would do. Nothing is changed."""
-    found = find(root, read_state(root), hub, retry)
+    found = find(root, read_state(root), hub, retry, arrived)
     hashes = hashes_of_tables(root)
     recorded = hashes is not None and is_recorded(root, hashes)
     return Looked(found, [planned.stage for planned in plan(root)], recorded)

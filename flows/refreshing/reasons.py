@@ -51,7 +51,10 @@ def scrubbed(text: str) -> str:
     for pattern, word in _SCRUBBED:
         text = pattern.sub(word, text)
     text = "".join(character for character in text if character.isprintable())
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3].rstrip()}..."
+    if len(text) <= _LONGEST:
+        return text
+    kept, space, word = text[: _LONGEST - 4].rpartition(" ")
+    return f"{kept if space else word} ..."
 
 
 def _last_words(text: str) -> str:

@@ -19,15 +19,18 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from assets.errors import AssayError
+from assets.lineage import LOCK, intact_stages
 from flows.running.failures import StageFailed as StageFailed
 from flows.running.failures import failure, is_damaged, is_in_the_way, read, tail, was_killed
 from flows.running.mending import WORKSPACE as WORKSPACE
+from flows.running.mending import await_end, mend
 from flows.running.mending import committed as committed
 from flows.running.mending import heal_lock as heal_lock
 from flows.running.mending import keep_lock as keep_lock
-from flows.running.mending import mend
 
 LOGS = WORKSPACE / "logs"
+_UNPUSHED = WORKSPACE / "unpushed"
+"""A file a stage that was begun and whose outputs are not known to be in the remote."""
 _DVC = [sys.executable, "-m", "dvc"]
 _GUARD = [sys.executable, "-I", "-S", str(Path(__file__).with_name("guard.py"))]
 _CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
@@ -111,6 +114,8 @@ def repro(
     end = begun + timeout if timeout else None
     if pull:
         _find_remote(root, stage)
+        (root / _UNPUSHED).mkdir(parents=True, exist_ok=True)
+        (root / _UNPUSHED / stage).touch()
     for pause in _pauses():
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +128,8 @@ def repro(
         text = read(log)
         if status == 0:
             return Ran(stage, _how(text, stage), round(time.monotonic() - begun, 2), log)
+        if was_killed(status):
+            await_end(root, stage)
         if was_killed(status) or is_damaged(text):
             mend(root)
         if pause is None or was_killed(status) or not is_in_the_way(text):
@@ -142,6 +149,21 @@ def push(root: Path, stage: str) -> None:
         _ask(root, "push", "--run-cache", stage)  # not --quiet, under which DVC gives no reason either
     except AssayError as error:
         raise StageFailed(stage, "its outputs could not be pushed", Path("-"), str(error), True) from None
+    (root / _UNPUSHED / stage).unlink(missing_ok=True)
+
+
+def push_left(root: Path) -> None:
+    """Push what earlier runs made and did not: their remote was away, or they were killed before it.
+
+    Raises:
+        AssayError: the remote did not take it.
+    """
+    noted = {note.name for note in (root / _UNPUSHED).glob("*")}
+    for stage in sorted(noted & set(intact_stages(root / LOCK) or ())):
+        try:
+            push(root, stage)
+        except StageFailed as failed:
+            raise AssayError(f"{failed}\n{failed.tail}") from None
 
 
 def _ask(root: Path, *arguments: str) -> str:

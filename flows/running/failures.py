@@ -88,15 +88,15 @@ def is_damaged(text: str) -> bool:
 
 
 def full_disks(root: Path) -> str:
-    """Where a run writes and there is no room, with commas; "" if there is room everywhere."""
+    """Where a run writes and there is no room, one folder a disk; "" if there is room everywhere."""
     places = (root, root / WORKSPACE, cache_of(root), root / ".dvc/tmp", Path(tempfile.gettempdir()))
-    full = []
+    full: dict[int, str] = {}
     for place in places:
         with suppress(OSError):
             left = os.statvfs(place)
             if left.f_bavail * left.f_frsize < _SCARCE or (left.f_files and not left.f_favail):
-                full.append(str(place))
-    return ", ".join(full)
+                full.setdefault(place.stat().st_dev, str(place))
+    return ", ".join(full.values())
 
 
 def read(log: Path) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from assets.errors import AssayError
 from assets.files import write_text
@@ -23,6 +24,7 @@ _LAST_GOOD = WORKSPACE / "dvc.lock.good"
 _DVC_LOCK = Path(".dvc/tmp/lock")
 _PATHS_IN_USE = Path(".dvc/tmp/rwlock")
 _KEEPING = threading.Lock()
+_DYING = 5.0
 _OTHERS = 3600.0
 """Seconds for which what is unfinished in a shared cache may be what another workspace is writing."""
 
@@ -39,11 +41,12 @@ def heal_lock(root: Path) -> str | None:
         AssayError: dvc.lock holds both sides of a merge; which one is right is not for a program to say.
     """
     with suppress(LineageError):
-        read_lock(root, patience=1.0)  # a dvc that someone started by hand may be writing just now
-        keep_lock(root)
-        if (root / ".dvc").is_dir():
-            mend(root)
-        return None
+        # a dvc that someone started by hand may be writing just now
+        if read_lock(root, patience=1.0) or not (root / LOCK).exists():
+            keep_lock(root)
+            if (root / ".dvc").is_dir():
+                mend(root)
+            return None
     return mend(root)
 
 
@@ -56,8 +59,8 @@ def mend(root: Path) -> str | None:
     with _dvc_is_held(root):
         _clear_paths_in_use(root)
         _clear_cache(root)
-        if intact_stages(root / LOCK) is not None:
-            return None
+        if intact_stages(root / LOCK) or not (root / LOCK).exists():
+            return None  # cut off behind the line "stages:", too, it stops DVC
         if "<<<<<<< " in (root / LOCK).read_text("utf-8", errors="replace"):
             raise AssayError(
                 f"{root / LOCK} holds both sides of a merge: keep one (`git checkout --ours {LOCK}` or "
@@ -75,6 +78,18 @@ def mend(root: Path) -> str | None:
         copy.unlink()
         (root / LOCK).unlink()
         return f"{LOCK} was damaged by an interrupted run; it is made anew from DVC's run cache"
+
+
+def await_end(root: Path, stage: str) -> None:
+    """Wait until the dvc of a stage is gone that is noted in the table of paths in use, and was killed.
+
+    With its guard it gets SIGKILL a moment after the guard has ended; until then it looks alive to `mend`.
+    """
+    deadline = time.monotonic() + _DYING
+    while time.monotonic() < deadline and any(
+        str(one["cmd"]).endswith(f" {stage}") and _is_dvc(one["pid"]) for one in _users(root)
+    ):
+        time.sleep(0.05)
 
 
 def keep_lock(root: Path) -> None:
@@ -106,6 +121,14 @@ def _dvc_is_held(root: Path) -> Iterator[None]:
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _users(root: Path) -> list[dict[str, Any]]:
+    try:
+        table = json.loads((root / _PATHS_IN_USE).read_text("utf-8"))
+        return [*table["write"].values(), *(one for users in table["read"].values() for one in users)]
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        return []
 
 
 def _clear_paths_in_use(root: Path) -> None:

@@ -43,6 +43,7 @@ def only_serve(root: Path) -> Iterator[None]:
                 f"another `assay serve` is at work in {root.resolve()}{where}; use that one, or stop it "
                 "with Ctrl-C"
             )
+        (root / _NOTICE).unlink(missing_ok=True)  # of one that was killed: that server is gone
         try:
             yield
         finally:

@@ -56,7 +56,7 @@ def serve(root: Path, host: str, port: int, say: Say, until: Callable[[], bool] 
             say("deploying prefect.yaml ...")
             deploy(root, own_environment(root, url))
             _end_orphans(say)
-            for child in [_coordinator(root, url, say), *stage_workers(root, url, STAGE_QUEUES, None)]:
+            for child in [_coordinator(root, url, say), *stage_workers(root, url)]:
                 kept.add(child)
                 say(f"started {child.name}  ({child.log})")
             leave_notice(root, url)
@@ -68,8 +68,11 @@ def serve(root: Path, host: str, port: int, say: Say, until: Callable[[], bool] 
                 time.sleep(_TICK)
 
 
-def work(root: Path, url: str, queues: Sequence[str], limit: int | None, say: Say) -> None:
+def work(root: Path, url: str, queues: Sequence[str], say: Say) -> None:
     """Work off stages that a coordinator on another machine sends, until interrupted.
+
+    One at a time, for that is what a clone does: a worker with room for more would take stages from others
+    and have them wait here.
 
     Raises:
         AssayError: an unknown queue, no server there, no DVC remote here.
@@ -85,9 +88,9 @@ def work(root: Path, url: str, queues: Sequence[str], limit: int | None, say: Sa
             "`dvc remote add -d NAME URL`, the same as on the machine that serves"
         )
     with closing(_Kept(say)) as kept:
-        for child in stage_workers(root, url, queues, limit):
-            kept.add(child)
-            say(f"started {child.name}  ({child.log})")
+        child = _worker(root, url, "-".join(queues), queues, 1, {})
+        kept.add(child)
+        say(f"started {child.name}  ({child.log})")
         say(f"working for {url}; Ctrl-C stops")
         while True:
             kept.tick()
@@ -100,17 +103,11 @@ class _Kept(Keeper):
         self.stop()
 
 
-def stage_workers(root: Path, url: str, queues: Sequence[str], limit: int | None) -> list[Child]:
-    """Workers for single stages: one a GPU for `gpu`, and one for all the rest. Without a GPU, one for all.
-
-    Args:
-        limit: stages at a time on the worker without a GPU; None: one a core.
-    """
-    gpus = slots.devices() if "gpu" in queues else []
-    rest = [queue for queue in queues if queue != "gpu" or not gpus]
-    found = []
-    if rest:
-        found.append(_worker(root, url, "-".join(rest), rest, limit or _cores(), {}))
+def stage_workers(root: Path, url: str) -> list[Child]:
+    """Workers for single stages: one a GPU for `gpu`, and one for all the rest, with a stage a core."""
+    gpus = slots.devices()
+    rest = [queue for queue in STAGE_QUEUES if queue != "gpu" or not gpus]
+    found = [_worker(root, url, "-".join(rest), rest, _cores(), {})]
     for gpu in gpus:
         slot = {"CUDA_VISIBLE_DEVICES": gpu}
         found.append(_worker(root, url, f"gpu{gpu}", ["gpu"], 1, slot))

@@ -1,6 +1,8 @@
 """Run all drills, or those that are named, and write what was seen into the table of docs/faults.md."""
 
+import fcntl
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -29,6 +31,7 @@ def main(names: list[str]) -> int:
     wanted = names or [*DRILLS, *_REAL]
     if unknown := [name for name in wanted if name not in DRILLS and name not in _REAL]:
         sys.exit(f"there is no drill {unknown[0]!r}; there are: {', '.join([*DRILLS, *_REAL])}")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it otherwise
     folder = Path(tempfile.mkdtemp(prefix="assay-drills-"))
     failed = 0
     try:
@@ -51,12 +54,21 @@ def record(name: str, seen: Seen) -> None:
     cells = [name, seen.what, seen.when, seen.then, gone, ", ".join(seen.again) or "nothing", same]
     row = f"| {' | '.join(cells)} |"
     print(row, flush=True)
+    with PAGE.open() as page:
+        fcntl.flock(page, fcntl.LOCK_EX)  # another process may be running other drills
+        _enter(name, row)
+
+
+def _enter(name: str, row: str) -> None:
     before, _, rest = PAGE.read_text("utf-8").partition(_BEGIN)
     table, _, after = rest.partition(_END)
-    rows = {line.split(" | ")[0].removeprefix("| "): line for line in table.splitlines()[len(_HEAD) :]}
-    rows[name] = row
-    ordered = [rows[known] for known in (*DRILLS, *_REAL) if known in rows]
-    PAGE.write_text(before + _BEGIN + "\n".join([*_HEAD, *ordered]) + "\n" + _END + after, "utf-8")
+    kept = [line for line in table.splitlines()[len(_HEAD) :] if line.startswith("| ")]
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in kept} | {name: row}
+    known = [*DRILLS, *_REAL]
+    lines = [*_HEAD, *(rows[one] for one in known if one in rows)]
+    if missing := [one for one in known if one not in rows]:
+        lines += ["", f"Not seen yet, or not since it last changed: {', '.join(missing)}."]
+    PAGE.write_text(before + _BEGIN + "\n".join(lines) + "\n" + _END + after, "utf-8")
 
 
 def _chosen(names: list[str], folder: Path) -> Iterator[tuple[str, partial[Seen]]]:

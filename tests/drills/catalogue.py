@@ -21,6 +21,7 @@ _LOCKS = (
     "cut in half",
     "cut in half, no copy in .assay",
     "cut at the end of a line",
+    "cut after its second line",
     "removed",
 )
 _IN_USE = ("emptied", "cut off", "naming a dead dvc's id, which another program has")
@@ -43,6 +44,7 @@ DRILLS: dict[str, Drill] = {
     "remote away for a while": remotes.away_for_a_while,
     "remote read-only": remotes.read_only,
     "server": servers.server_killed,
+    "server back soon": servers.server_back_soon,
     "worker": servers.worker_killed,
     "flow of a worker": servers.run_of_a_worker_killed,
     "cancelled": servers.cancelled,

@@ -60,15 +60,15 @@ def full(whole: Toy, folder: Path, where: str, kilobytes: int) -> Seen:
         enlarge(at)
         (at / "filler").unlink(missing_ok=True)
         again, same = scene.restart(whole)
-        then = _words(outcome.said) if outcome.status else "went on: it needs none"
+        then = _words(outcome.said, folder) if outcome.status else "went on: it needs none"
     return Seen(f"the disk of {where}", f"full after {len(ended)} stages", then, None, again, same)
 
 
-def _words(said: str) -> str:
+def _words(said: str, folder: Path) -> str:
     """What the run said of the disk."""
-    found = re.search(r"[^\n|(']*the disk is full[^\n')]*", said)
+    found = re.search(r"the disk is full[^\n']*", said)
     assert found, said
-    return found[0].strip()
+    return f"failed: {found[0].strip()}".replace(f"{folder}/", "")
 
 
 def _fill(at: Path) -> None:

@@ -76,6 +76,7 @@ def told_to_stop(whole: Toy, folder: Path, number: signal.Signals) -> Seen:
 def side_by_side(whole: Toy, folder: Path) -> Seen:
     """No more stages at a time than `jobs`."""
     scene = Toy(folder, whole, *toy.STAGES)
+    (scene.root / "dvc.lock").unlink()
     wait = dict.fromkeys(toy.STAGES, 2)
     outcome = scene.run({"sleep": wait}, jobs=2)
     assert outcome.status == 0, outcome.said

@@ -14,7 +14,12 @@ def damaged_lock(whole: Toy, folder: Path, damage: str) -> Seen:
     half = lock.read_text()[: lock.stat().st_size // 2]
     if "no copy" not in damage:
         keep_lock(scene.root)
-    left = {"emptied": "", "cut at the end of a line": half[: half.rindex("\n") + 1], "removed": None}
+    left: dict[str, str | None] = {
+        "emptied": "",
+        "cut at the end of a line": half[: half.rindex("\n") + 1],
+        "cut after its second line": "schema: '2.0'\nstages:\n",
+        "removed": None,
+    }
     if (text := left.get(damage, half)) is None:
         lock.unlink()
     else:

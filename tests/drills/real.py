@@ -1,18 +1,16 @@
 """Real stages of every family: the tiny benchmark of tests/tiny_benchmark.py, with all that can join it."""
 
-import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from assets.dag import load_dag
 from assets.lineage import recorded_benchmark
 from flows.running.chain import CHAIN
 from tests import tiny_benchmark as tiny
-from tests.drills.scene import Scene, Seen, forget, kill, until
-
-_SECONDS = 0.5
-"""Of a processor, before a stage is killed: it is in the middle of something then."""
+from tests.drills.scene import Scene, Seen, Started, forget, kill, until
 
 
 class Real(Scene):
@@ -45,22 +43,17 @@ def families(whole: Real) -> dict[str, str]:
 
 
 def in_turn(whole: Real, folder: Path, stage: str) -> Seen:
-    """The stage's process, at the next try its dvc, at the last the flow; then a restart."""
+    """The stage's process, at the next try its dvc, at the last the flow; then a restart, and its guard."""
     scene = Real(folder, whole, stage)
     run = scene.start(targets=[stage])
     killed: set[int] = set()
-    gone = 0.0
-    for role in ("stage", "dvc", "flow"):
-        own = until(lambda: _at_work(scene, stage, killed), 300, lambda: run.said)
-        killed.add(own)
-        begun = time.monotonic()
-        kill({"stage": own, "dvc": scene.process_of("dvc", stage), "flow": run.process.pid}[role])
-        until(lambda own=own: not Path(f"/proc/{own}").exists(), 60)  # type: ignore[misc]
-        gone = max(gone, round(time.monotonic() - begun, 1))
+    slowest = max(_kill(role, scene, stage, run, killed) for role in ("stage", "dvc", "flow"))
     run.process.wait()
-    gone = max(gone, scene.await_gone())
+    slowest = max(slowest, scene.await_gone())
     assert not scene.half_written()
-    outcome = scene.run()
+    run = scene.start(targets=[stage])
+    slowest = max(slowest, _kill("guard", scene, stage, run, killed))
+    outcome = run.end()
     assert outcome.status == 0, outcome.said
     again = [name for name, how in outcome.stages.items() if how == "ran"]
     assert again == [stage], outcome.stages
@@ -69,23 +62,48 @@ def in_turn(whole: Real, folder: Path, stage: str) -> Seen:
     assert not left, left
     same = recorded_benchmark(scene.root) == recorded_benchmark(whole.root)
     same = same and scene.lock() == whole.lock() and scene.results() == whole.results()
-    then = "tried again after each of the first two; nothing went on after the last"
+    shutil.rmtree(folder.parent)
     return Seen(
-        "the stage's process, its dvc, the flow's process", f"real {stage} runs", then, gone, again, same
+        "the stage's process, its dvc, the flow's process; of the restart, its guard",
+        f"{stage} writes",
+        "tried again after the first two; nothing went on after the third; the restart tried again",
+        slowest,
+        again,
+        same,
     )
 
 
-def _at_work(scene: Scene, stage: str, killed: set[int]) -> int | None:
-    """The stage's process, once it has used some processor time."""
-    process = scene.process_of("stage", stage)
-    if process is None or process in killed:
-        return None
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    used = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return process if used >= _SECONDS else None
+def _kill(role: str, scene: Scene, stage: str, run: Started, killed: set[int]) -> float:
+    """Kill it once the stage writes its outputs, or what it goes on from; seconds until the stage is gone."""
+
+    def new() -> int | None:
+        process = scene.process_of("stage", stage)
+        return None if process in killed else process
+
+    own = until(new, 300, lambda: run.said, 0.2)
+    since = time.time()
+    killed.add(own)
+    outs = [scene.root / out for out in load_dag(scene.root)[stage].outs]
+    until(lambda: _written(scene.root, outs, since) or not _lives(own), 300, lambda: run.said)
+    assert _lives(own), f"{stage} ended before it could be killed: {run.said}"
+    at = time.monotonic()
+    kill({"stage": own, "flow": run.process.pid}.get(role) or scene.process_of(role, stage))
+    until(lambda: not _lives(own), 60)
+    return round(time.monotonic() - at, 1)
+
+
+def _written(root: Path, outs: list[Path], since: float) -> bool:
+    kept = [folder for folder in (root / ".assay").glob("*/") if folder.name != "logs"]
+    for place in (*outs, *kept):
+        for path in (place, *place.rglob("*")):
+            with suppress(OSError):
+                if path.stat().st_mtime > since:
+                    return True
+    return False
+
+
+def _lives(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
 
 
 def _make(folder: Path) -> None:

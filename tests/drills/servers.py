@@ -52,6 +52,16 @@ class Server:
         self._process.wait()
         until(lambda: not self._answers())
 
+    def states(self) -> list[str]:
+        """Of its flow runs, by name."""
+        request = urllib.request.Request(
+            f"{self.environment['PREFECT_API_URL']}/flow_runs/filter",
+            b"{}",
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return [run["state"]["name"] for run in json.load(answer)]
+
     def _answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.environment['PREFECT_API_URL']}/health", timeout=2) as answer:
@@ -105,9 +115,13 @@ class Worker:
         self._ask(f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
     def stop(self) -> None:
-        """End it in order."""
+        """End it."""
         self.process.terminate()
-        self.process.wait(60)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:  # it is not what is looked at here
+            self.process.kill()
+            self.process.wait()
 
     def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         request = urllib.request.Request(
@@ -139,6 +153,27 @@ def server_killed(whole: Toy, folder: Path) -> Seen:
     word = "finished" if outcome.status == 0 else f"ended with status {outcome.status}"
     then = f"{word} after {took:.0f} s, with {', '.join(ended) or 'nothing'} made"
     return Seen("the Prefect server", "generate runs", then, gone, again, same)
+
+
+def server_back_soon(whole: Toy, folder: Path) -> Seen:
+    """The server, while a stage runs; somebody starts it again, as `assay serve` does by itself."""
+    scene = Toy(folder, whole, "generate@a", "report")
+    server = Server(folder.parent / "server")
+    scene.environment |= server.environment
+    run = scene.start({"sleep": {"generate@a": 15}})
+    until(lambda: scene.started("generate@a"), 240, lambda: run.said)
+    server.kill()
+    time.sleep(5)
+    server.start()
+    outcome = run.end(600)
+    assert outcome.status == 0, outcome.said
+    assert scene.executions() == ["generate@a", "report"]
+    gone = scene.await_gone()
+    ended = server.states()
+    assert ended == ["Completed"], ended
+    server.kill()
+    same = scene.compare(whole)
+    return Seen("the Prefect server", "generate runs; back after 5 s", "finished: Completed", gone, [], same)
 
 
 def worker_killed(whole: Toy, folder: Path) -> Seen:
