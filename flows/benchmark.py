@@ -16,9 +16,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from assets.dag import REPORT, load_dag
 from assets.errors import AssayError
-from assets.lineage import Hashes, Lineage, LineageError, printed
+from assets.lineage import Hashes
 from flows.elsewhere.sending import IN_FLIGHT, Where, execute_on_cluster, places, to_do
 from flows.records import records
+from flows.records.finished import hashes_of_tables
 from flows.running import dvc
 from flows.running.limits import time_limits
 from flows.running.openlineage import openlineage_events
@@ -83,6 +84,8 @@ def benchmark(
     with only_run(root) as lock:
         if mended := dvc.heal_lock(root):
             get_run_logger().warning(mended)
+        if remote:
+            dvc.push_left(root)
         planned = {stage.stage: stage for stage in to_do(root, targets, where)}
         control = dvc.Control(held=(lock,))
         dag = known_families(load_dag(root))
@@ -96,7 +99,7 @@ def benchmark(
             else:
                 execute(run, jobs)
         did = {stage: ran.how for stage, ran in run.done.items()}
-        hashes = _printed(root)
+        hashes = hashes_of_tables(root)
         _publish(run, hashes)
         if run.failed:
             why = {name: failure.reason for name, failure in run.failed.items()}
@@ -109,15 +112,6 @@ def benchmark(
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _printed(root: Path) -> Hashes | None:
-    """Hashes on the tables, if they are those of what there is now."""
-    try:
-        on_paper = printed(root)
-        return on_paper if on_paper == Lineage(root).benchmark() else None
-    except LineageError:
-        return None
 
 
 def _record(root: Path) -> None:

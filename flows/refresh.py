@@ -14,9 +14,10 @@ from flows.elsewhere.fetching import push_inputs
 from flows.elsewhere.sending import Where
 from flows.planning.plan import plan
 from flows.records import records
+from flows.records.finished import hashes_of_tables
 from flows.refreshing.comparing import Comparison, as_markdown, compare
 from flows.refreshing.finding import find, newest, take_in
-from flows.refreshing.looking import TOLD, hashes_of_tables
+from flows.refreshing.looking import TOLD
 from flows.refreshing.setting_aside import Inseparable, set_aside
 from flows.refreshing.state import State, read_state, write_state
 from flows.refreshing.telling import tell

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from assets.errors import AssayError
 from flows.commands.app import ROOT, Json, app
+from flows.commands.flow_runs import recorded_run
 from flows.commands.printing import print_json, print_table
 
 if TYPE_CHECKING:
@@ -121,10 +123,13 @@ def run(
     from flows.planning.plan import plan as make_plan
     from flows.running.dvc import heal_lock
     from flows.running.workspace import only_run
+    from flows.serving.server import server_of
     from flows.serving.temporary import configured
 
     options = {"jobs": jobs, "targets": targets, "remote": remote}
     if where != Where.here:  # what is not on this disk may be done all the same: the flow finds out
+        if where == Where.workers and not configured() and server_of(ROOT) is None:
+            raise AssayError("there is no server that workers poll: `assay serve`, or set PREFECT_API_URL")
         _tell(_run_flow({**options, "where": where.value, "cluster": cluster}))
         return
     if configured():
@@ -210,22 +215,13 @@ def _load_flow() -> None:
 
 
 def _run_flow(options: dict[str, Any], check: "DetectorCheck | None" = None) -> dict[str, Any]:
-    """Run the flow, once `check` has passed; a failed run ends the program with status 1."""
-    from flows.serving.temporary import recorded
-
-    with recorded(ROOT):
-        from flows.benchmark import RunFailed, TerminationSignal, benchmark
+    """Run the flow, once `check` has passed."""
+    with recorded_run("`assay run` goes on where it was"):
+        from flows.benchmark import benchmark
 
         if check:
             check.wait()
-        try:
-            return benchmark(**options)
-        except RunFailed as failed:
-            print(f"\n{failed}", file=sys.stderr)
-            sys.exit(1)
-        except (KeyboardInterrupt, TerminationSignal) as ended:
-            print("\nstopped; `assay run` goes on where it was", file=sys.stderr)
-            sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
+        return benchmark(**options)
 
 
 def _duration(planned: list[Any]) -> str:

@@ -1,11 +1,11 @@
 """Keeping a benchmark up to date with what arrives."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from flows.commands.app import ROOT, Json, app
+from flows.commands.flow_runs import recorded_run
 from flows.commands.printing import print_json
 
 if TYPE_CHECKING:
@@ -95,21 +95,10 @@ def arrived(
 
 
 def _run_flow(**parameters: Any) -> dict[str, Any]:
-    """Run the flow; a failed run ends the program with status 1."""
-    from flows.serving.temporary import recorded
-
-    with recorded(ROOT):
-        from flows.benchmark import RunFailed, TerminationSignal
+    with recorded_run("`assay refresh` goes on where it was"):
         from flows.refresh import refresh as run
 
-        try:
-            return run(**parameters)
-        except RunFailed as failed:
-            print(f"\n{failed}", file=sys.stderr)
-            sys.exit(1)
-        except (KeyboardInterrupt, TerminationSignal) as ended:
-            print("\nstopped; `assay refresh` goes on where it was", file=sys.stderr)
-            sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
+        return run(**parameters)
 
 
 def _print_looked(looked: "Looked", as_json: bool) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.app import ROOT, Json, app
+from flows.commands.app import Json, app
+from flows.commands.flow_runs import recorded_run
 from flows.commands.printing import print_json
 
 
@@ -54,10 +55,7 @@ def reproduce(
       assay reproduce 3f9a02 --rerun --jobs 8
       assay reproduce 3f9a02 --rerun --environment --into ~/again --json
     """
-    from flows.serving.temporary import recorded
-
-    with recorded(ROOT):
-        from flows.benchmark import RunFailed, TerminationSignal
+    with recorded_run("the same command goes on where it was"):
         from flows.reproduce import Different
         from flows.reproduce import reproduce as run
 
@@ -67,12 +65,6 @@ def reproduce(
         except Different as different:
             _print(different.verdict.as_dict(), as_json)
             sys.exit(1)
-        except RunFailed as failed:
-            print(f"\n{failed}", file=sys.stderr)
-            sys.exit(1)
-        except (KeyboardInterrupt, TerminationSignal) as ended:
-            print("\nstopped; the same command goes on where it was", file=sys.stderr)
-            sys.exit(130 if isinstance(ended, KeyboardInterrupt) else 143)
 
 
 def _print(verdict: dict[str, Any], as_json: bool) -> None:

@@ -16,6 +16,15 @@ class NotFinished(AssayError):
     """There is no benchmark here that a record could stand for; the message says what is missing."""
 
 
+def hashes_of_tables(root: Path) -> Hashes | None:
+    """Of the tables, if they are those of what there is now."""
+    try:
+        on_paper = printed(root)
+        return on_paper if on_paper == Lineage(root).benchmark() else None
+    except LineageError:
+        return None
+
+
 def finished(root: Path) -> tuple[Lineage, Hashes]:
     """The lineage of the finished benchmark in `root`, and its hashes.
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from assets.lineage import Hashes, Lineage, LineageError, printed
+from assets.lineage import Hashes
 from flows.planning.plan import plan
+from flows.records.finished import hashes_of_tables
 from flows.records.records import records
 from flows.refreshing.finding import find
 from flows.refreshing.findings import Finding
@@ -37,15 +38,6 @@ def look(root: Path, hub: str = "follow", retry: str | None = None, arrived: str
     hashes = hashes_of_tables(root)
     recorded = hashes is not None and is_recorded(root, hashes)
     return Looked(found, [planned.stage for planned in plan(root)], recorded)
-
-
-def hashes_of_tables(root: Path) -> Hashes | None:
-    """Of the tables, if they are those of what there is now."""
-    try:
-        on_paper = printed(root)
-        return on_paper if on_paper == Lineage(root).benchmark() else None
-    except LineageError:
-        return None
 
 
 def is_recorded(root: Path, hashes: Hashes) -> bool:
