@@ -25,12 +25,12 @@ settings.register_profile("assay", deadline=None)
 settings.load_profile("assay")
 
 REPO = Path(__file__).parents[1]
-LONGEST = ("test_end_to_end.py", "test_joining_and_leaving.py")
+LONGEST = "test_end_to_end.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, one for each of two processes: they share the rest as each has time."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """The longest file first: one process is at it while others do the rest."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from tests.tiny_benchmark import PARAMS, by_dvc, pictures, write_sheet
 
 
+@pytest.mark.slow  # minutes; tests/test_benchmark_flow.py has a generator come and go in the toy repository
 def test_what_joins_later_runs_only_what_it_touches_and_leaves_without_a_trace(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
